@@ -1,0 +1,11 @@
+"""The Celery application. Every option and its reason: `config/settings.py`, CELERY_*."""
+
+import os
+
+from celery import Celery
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+app = Celery("docmill")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()

@@ -1,0 +1,266 @@
+"""Every setting of Docmill, from the environment, with defaults that run on a laptop.
+
+`.env.example` lists each variable with its unit and effect. Defaults live here and nowhere else.
+"""
+
+from pathlib import Path
+
+import environ
+
+from config.env import data_dir, embedded_socket, generated_secret
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+VERSION = "0.1.0"
+
+env = environ.FileAwareEnv()
+environ.Env.read_env(BASE_DIR / ".env")
+
+DOCMILL_DATA_DIR = data_dir(env("DOCMILL_DATA_DIR", default=str(BASE_DIR / "data")))
+ENVIRONMENT = env("ENVIRONMENT", default="laptop")
+DEBUG = env.bool("DEBUG", default=False)
+SECRET_KEY = env("SECRET_KEY", default="") or generated_secret(DOCMILL_DATA_DIR / "secret_key")
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "django_filters",
+    "drf_spectacular",
+    "apps.core",
+    "apps.accounts",
+    "apps.queue",
+    "apps.processors",
+    "apps.jobs",
+    "apps.health",
+]
+
+MIDDLEWARE = [
+    "apps.core.middleware.RequestIdMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "config.urls"
+WSGI_APPLICATION = "config.wsgi.application"
+APPEND_SLASH = False
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+# --- database ---------------------------------------------------------------------------------
+
+DATABASES = {
+    "default": env.db_url("DATABASE_URL", default=f"sqlite:///{DOCMILL_DATA_DIR / 'docmill.sqlite3'}")
+}
+_database = DATABASES["default"]
+if _database["ENGINE"] == "django.db.backends.sqlite3":
+    # IMMEDIATE: a deferred transaction that turns from reading to writing fails at once with
+    # "database is locked", whatever the timeout.
+    _database["OPTIONS"] = {
+        "timeout": 20,
+        "transaction_mode": "IMMEDIATE",
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+    }
+else:
+    _database["OPTIONS"] = {"connect_timeout": 5} | _database.get("OPTIONS", {})
+    _database["CONN_HEALTH_CHECKS"] = True
+_database["CONN_MAX_AGE"] = 60
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- Redis or Valkey: doorbells and caches, never the truth -------------------------------------
+
+EMBEDDED_SOCKET = embedded_socket(DOCMILL_DATA_DIR)
+REDIS_URL = env("REDIS_URL", default=f"unix://{EMBEDDED_SOCKET}")
+REDIS_SOCKET_OPTIONS = {"socket_timeout": 5, "socket_connect_timeout": 3}
+CACHES = {
+    "default": {
+        "BACKEND": "django_redis.cache.RedisCache",
+        "LOCATION": REDIS_URL,
+        "KEY_PREFIX": "docmill",
+        "OPTIONS": {"CONNECTION_POOL_KWARGS": REDIS_SOCKET_OPTIONS},
+    }
+}
+
+# --- accounts -----------------------------------------------------------------------------------
+
+AUTH_USER_MODEL = "accounts.User"
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 12},
+    },
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+
+# --- web ----------------------------------------------------------------------------------------
+
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"
+USE_TZ = True
+STATIC_URL = "static/"
+STATIC_ROOT = DOCMILL_DATA_DIR / "static"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "apps.accounts.authentication.ApiKeyAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["apps.accounts.permissions.IsMember"],
+    "DEFAULT_RENDERER_CLASSES": [
+        "rest_framework.renderers.JSONRenderer",
+        "rest_framework.renderers.BrowsableAPIRenderer",
+    ],
+    "DEFAULT_PAGINATION_CLASS": "apps.core.pagination.CursorPagination",
+    "DEFAULT_FILTER_BACKENDS": ["apps.core.filters.StrictFilterBackend"],
+    "DEFAULT_SCHEMA_CLASS": "apps.core.schema.ProblemAutoSchema",
+    "EXCEPTION_HANDLER": "apps.core.problems.exception_handler",
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Docmill",
+    "DESCRIPTION": "Submit documents in batches, follow them, fetch the results.",
+    "VERSION": VERSION,
+    "OAS_VERSION": "3.1.1",
+    "SERVE_INCLUDE_SCHEMA": False,
+}
+
+# --- batches ------------------------------------------------------------------------------------
+
+ENABLE_BATCH = env.bool("ENABLE_BATCH", default=True)
+BATCH_MAX_FILES = env.int("BATCH_MAX_FILES", default=50)
+BATCH_MAX_FILE_BYTES = env.int("BATCH_MAX_FILE_BYTES", default=50 * 1024 * 1024)
+STORAGE_MIN_FREE_BYTES = env.int("STORAGE_MIN_FREE_BYTES", default=1024**3)
+STORAGE_MIN_FREE_PERCENT = env.int("STORAGE_MIN_FREE_PERCENT", default=5)
+RESULT_RETENTION_DAYS = env.int("RESULT_RETENTION_DAYS", default=30)
+
+# --- processors: first in the list that takes the operation and the kind wins --------------------
+
+PROCESSORS = [
+    *env.list("EXTRA_PROCESSORS", default=[]),
+    "apps.processors.pdf.PdfProcessor",
+    "apps.processors.docx.DocxProcessor",
+    "apps.processors.html.HtmlProcessor",
+    "apps.processors.text.TextProcessor",
+    "apps.processors.mail.MailProcessor",
+    "apps.processors.image.ImageProcessor",
+]
+PROCESSING_TIMEOUT_SECONDS = env.int("PROCESSING_TIMEOUT_SECONDS", default=30 * 60)
+PROCESSING_SILENCE_SECONDS = env.int("PROCESSING_SILENCE_SECONDS", default=5 * 60)
+PROCESSING_MEMORY_BYTES = env.int("PROCESSING_MEMORY_BYTES", default=1536 * 1024 * 1024)
+
+# --- queue --------------------------------------------------------------------------------------
+
+QUEUE_HANDLERS = ["apps.jobs.handler.BatchFileHandler"]
+# How many rows of a lane may run at once over all workers.
+QUEUE_LANES = {
+    "default": env.int("DEFAULT_CONCURRENCY", default=3),
+    "ocr": env.int("OCR_CONCURRENCY", default=2),
+    "heavy": env.int("HEAVY_CONCURRENCY", default=1),
+}
+LEASE_SECONDS = env.float("LEASE_SECONDS", default=30)
+LEASE_RENEW_SECONDS = env.float("LEASE_RENEW_SECONDS", default=5)
+SWEEP_SECONDS = env.float("SWEEP_SECONDS", default=5)
+SHUTDOWN_GRACE_SECONDS = env.float("SHUTDOWN_GRACE_SECONDS", default=25)
+RETRY_BASE_SECONDS = env.float("RETRY_BASE_SECONDS", default=30)
+
+# --- Celery: carries doorbells only. `apps/queue/checks.py` refuses to start without the lines ----
+# --- marked (checked); each steers around a fault of Celery or kombu 5.7. -------------------------
+
+CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://", 1)
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    # (checked) With acknowledgement emulation a Redis disconnect can end the worker with an
+    # AttributeError; a lost doorbell costs latency only, so nothing is gained by it.
+    "ack_emulation": False,
+    # (checked) Without these a half-open connection wedges the worker for good.
+    **REDIS_SOCKET_OPTIONS,
+    "socket_keepalive": True,
+    "health_check_interval": 10,
+    "global_keyprefix": "docmill:",
+}
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # never give up (checked)
+CELERY_TASK_ACKS_LATE = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1  # a busy slot keeps no doorbell from an idle one (checked)
+CELERY_TASK_REJECT_ON_WORKER_LOST = False  # would redeliver a poison file for ever (checked)
+CELERY_WORKER_ENABLE_REMOTE_CONTROL = False  # its pub/sub connection dies silently (checked)
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False  # (checked)
+CELERY_TASK_PUBLISH_RETRY = False  # a web request does not wait for a broker that is away (checked)
+CELERY_RESULT_BACKEND = None  # (checked)
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]  # no pickle from a shared store (checked)
+CELERY_TASK_CREATE_MISSING_QUEUES = False  # a typo in a lane fails loudly
+CELERY_TASK_DEFAULT_QUEUE = "default"
+CELERY_TASK_QUEUES = {lane: {"exchange": lane, "routing_key": lane} for lane in QUEUE_LANES}
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_MAX_TASKS_PER_CHILD = 200
+CELERY_TIMEZONE = TIME_ZONE
+
+# --- logs and errors ----------------------------------------------------------------------------
+
+LOG_LEVEL = env("LOG_LEVEL", default="INFO")
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "filters": {"request_id": {"()": "apps.core.middleware.RequestIdFilter"}},
+    "formatters": {
+        "line": {"format": "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s"}
+    },
+    "handlers": {
+        "console": {
+            "class": "logging.StreamHandler",
+            "filters": ["request_id"],
+            "formatter": "line",
+        }
+    },
+    "root": {"handlers": ["console"], "level": LOG_LEVEL},
+}
+
+SENTRY_DSN = env("SENTRY_DSN", default="")
+if SENTRY_DSN:
+    import sentry_sdk
+
+    sentry_sdk.init(
+        dsn=SENTRY_DSN,
+        environment=ENVIRONMENT,
+        release=f"docmill@{VERSION}",
+        traces_sample_rate=env.float("SENTRY_TRACES_SAMPLE_RATE", default=0.0),
+        send_default_pii=False,
+        include_local_variables=False,  # they would carry document text
+        max_request_body_size="never",
+    )
