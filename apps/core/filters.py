@@ -1,0 +1,30 @@
+"""Filters that refuse what they do not know: a misspelt parameter must not mean "everything"."""
+
+from typing import Any
+
+from django.db.models import Model, QuerySet
+from django_filters.rest_framework import DjangoFilterBackend
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from apps.core.errors import FieldError, InvalidInput
+
+PAGING_PARAMETERS = frozenset({"limit", "cursor", "format"})
+
+
+def refuse_unknown_parameters(request: Request, known: frozenset[str] = frozenset()) -> None:
+    """Raises InvalidInput that names each query parameter not in `known`."""
+    unknown = sorted(set(request.query_params) - known - {"format"})
+    if unknown:
+        errors = [FieldError(name, "unknown", "There is no such parameter.") for name in unknown]
+        raise InvalidInput(f"Unknown query parameters: {', '.join(unknown)}.", errors=errors)
+
+
+class StrictFilterBackend(DjangoFilterBackend):
+    """django-filter's backend, and a 400 for query parameters that the view does not have."""
+
+    def filter_queryset(self, request: Request, queryset: QuerySet[Model], view: APIView) -> Any:
+        filters = self.get_filterset_class(view, queryset)
+        known = frozenset(filters.base_filters) if filters else frozenset()
+        refuse_unknown_parameters(request, known | PAGING_PARAMETERS)
+        return super().filter_queryset(request, queryset, view)

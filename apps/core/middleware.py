@@ -1,0 +1,47 @@
+"""A request id for every request, in its answer, its log lines and its errors."""
+
+import logging
+import re
+import time
+import uuid
+from collections.abc import Callable
+from contextvars import ContextVar
+
+from django.http import HttpRequest, HttpResponse
+
+ACCEPTED_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+
+_request_id: ContextVar[str] = ContextVar("request_id", default="-")
+
+
+def current_request_id() -> str:
+    """The id of the request that is being answered; `-` outside one."""
+    return _request_id.get()
+
+
+class RequestIdMiddleware:
+    """Takes a well-formed `X-Request-ID` or makes one; answers it and `X-Process-Time` (seconds)."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        started = time.perf_counter()
+        given = request.headers.get("X-Request-ID", "")
+        request_id = given if ACCEPTED_ID.fullmatch(given) else uuid.uuid4().hex
+        token = _request_id.set(request_id)
+        try:
+            response = self.get_response(request)
+        finally:
+            _request_id.reset(token)
+        response["X-Request-ID"] = request_id
+        response["X-Process-Time"] = f"{time.perf_counter() - started:.4f}"
+        return response
+
+
+class RequestIdFilter(logging.Filter):
+    """Gives every log record the attribute `request_id`."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.request_id = current_request_id()
+        return True

@@ -1,0 +1,36 @@
+"""What the OpenAPI schema says of every operation: its problems."""
+
+from typing import Any
+
+from drf_spectacular.openapi import AutoSchema
+from rest_framework import serializers
+
+
+class FieldErrorSerializer(serializers.Serializer[Any]):
+    field = serializers.CharField()
+    code = serializers.CharField()
+    detail = serializers.CharField()
+
+
+class ProblemSerializer(serializers.Serializer[Any]):
+    """An RFC 9457 problem document."""
+
+    type = serializers.CharField()
+    title = serializers.CharField()
+    status = serializers.IntegerField()
+    code = serializers.CharField(help_text="Stable; see docs/errors.md.")
+    detail = serializers.CharField()
+    errors = FieldErrorSerializer(many=True)
+    request_id = serializers.CharField()
+
+
+class ProblemAutoSchema(AutoSchema):
+    """Adds `default: Problem` to every operation, since any of them may fail."""
+
+    def _get_response_bodies(self, direction: str = "response") -> dict[str, Any]:
+        responses: dict[str, Any] = super()._get_response_bodies(direction)
+        problem = self._get_response_for_code(
+            ProblemSerializer, "default", ["application/problem+json"], direction
+        )
+        responses.setdefault("default", problem)
+        return responses
