@@ -230,6 +230,13 @@ CELERY_TASK_QUEUES = {lane: {"exchange": lane, "routing_key": lane} for lane in 
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_MAX_TASKS_PER_CHILD = 200
 CELERY_TIMEZONE = TIME_ZONE
+# Recurring work. `manage.py beat` calls each function in its own process; seconds between calls.
+CELERY_BEAT_SCHEDULE = {
+    "sweep": {"task": "apps.queue.sweep.sweep", "schedule": SWEEP_SECONDS},
+    "raise_priorities": {"task": "apps.queue.sweep.raise_priorities", "schedule": 60.0},
+    "forget_workers": {"task": "apps.queue.sweep.forget_workers", "schedule": 600.0},
+    "remove_stale_uploads": {"task": "apps.jobs.storage.remove_stale_uploads", "schedule": 3600.0},
+}
 
 # --- logs and errors ----------------------------------------------------------------------------
 

@@ -1,0 +1,97 @@
+"""Files: read, and fetch their text, their extraction, and the bytes as they came."""
+
+from uuid import UUID
+
+from django.http import FileResponse, HttpResponse
+from django.http.response import HttpResponseBase
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from apps.accounts.actor import Actor
+from apps.core.errors import NotFound
+from apps.core.filters import refuse_unknown_parameters
+from apps.jobs import results, storage
+from apps.jobs.api.serializers import FileDetailSerializer
+from apps.jobs.errors import NoResult
+from apps.jobs.models import BatchFile, FileResult
+
+UNTRUSTED = {
+    # What a stranger uploaded must never run in our origin, whatever it claims to be.
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "sandbox; default-src 'none'",
+}
+
+
+def file_of(request: Request, file_id: UUID) -> BatchFile:
+    """The file, if the caller may read it. Raises NotFound outside their organization."""
+    actor = Actor.of_request(request)
+    files = BatchFile.objects.in_organization(actor.organization)
+    file = files.select_related("result__content", "content", "job").filter(pk=file_id).first()
+    if file is None:
+        raise NotFound("There is no such file.")
+    actor.require("read", "jobs", created_by_id=file.job.created_by_id)
+    return file
+
+
+def _result_of(file: BatchFile) -> FileResult:
+    if not hasattr(file, "result"):
+        reason = file.error_detail or "It has not been processed."
+        raise NoResult(f"The file is {file.state}. {reason}")
+    return file.result
+
+
+class FileDetail(APIView):
+    """One file with its attempts."""
+
+    @extend_schema(operation_id="file_read", responses=FileDetailSerializer)
+    def get(self, request: Request, file_id: UUID) -> Response:
+        refuse_unknown_parameters(request)
+        file = file_of(request, file_id)
+        return Response(FileDetailSerializer(file, context={"request": request}).data)
+
+
+class FileText(APIView):
+    """The text of a file."""
+
+    @extend_schema(operation_id="file_text", responses={(200, "text/plain"): OpenApiTypes.STR})
+    def get(self, request: Request, file_id: UUID) -> HttpResponse:
+        refuse_unknown_parameters(request)
+        result = _result_of(file_of(request, file_id))
+        text = results.extraction(result)["text"]
+        return HttpResponse(text, content_type="text/plain; charset=utf-8", headers=UNTRUSTED)
+
+
+class FileExtraction(APIView):
+    """The whole extraction of a file as JSON: text by page, metadata, warnings."""
+
+    @extend_schema(operation_id="file_result", responses={200: OpenApiTypes.OBJECT})
+    def get(self, request: Request, file_id: UUID) -> HttpResponseBase:
+        refuse_unknown_parameters(request)
+        blob = _result_of(file_of(request, file_id)).content
+        return FileResponse(
+            storage.path_of(blob).open("rb"), content_type="application/json", headers=UNTRUSTED
+        )
+
+
+class FileContent(APIView):
+    """The bytes of a file as they were submitted."""
+
+    @extend_schema(
+        operation_id="file_content",
+        responses={(200, "application/octet-stream"): OpenApiTypes.BINARY},
+    )
+    def get(self, request: Request, file_id: UUID) -> HttpResponseBase:
+        refuse_unknown_parameters(request)
+        file = file_of(request, file_id)
+        if file.content is None:
+            raise NotFound("The bytes of this file were not kept: it was rejected.")
+        return FileResponse(
+            storage.path_of(file.content).open("rb"),
+            as_attachment=True,
+            filename=file.name,
+            content_type=file.content_type,
+            headers=UNTRUSTED,
+        )

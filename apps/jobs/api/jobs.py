@@ -1,0 +1,161 @@
+"""Jobs: list, read, delete, cancel, retry, and their results as one stream."""
+
+from typing import Any
+from uuid import UUID
+
+import django_filters
+from django.db.models import QuerySet
+from django.http import StreamingHttpResponse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework import generics, status
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from apps.accounts.actor import Actor
+from apps.core.errors import NotFound
+from apps.core.filters import refuse_unknown_parameters
+from apps.core.pagination import CursorPagination
+from apps.jobs import results
+from apps.jobs.api.serializers import PRIORITIES, FileSerializer, JobSerializer
+from apps.jobs.models import BatchFile, BatchJob
+from apps.jobs.services import cancel_job, delete_job, retry_job
+from apps.jobs.states import FILE_STATES, JobState
+
+
+class JobFilter(django_filters.FilterSet):
+    state = django_filters.MultipleChoiceFilter(choices=[(s, s) for s in map(str, JobState)])
+    operation = django_filters.CharFilter()
+    priority = django_filters.ChoiceFilter(
+        choices=[(label, label) for label in PRIORITIES], method="of_priority"
+    )
+    name = django_filters.CharFilter(lookup_expr="icontains", max_length=200)
+    created_after = django_filters.IsoDateTimeFilter("created_at", "gte")
+    created_before = django_filters.IsoDateTimeFilter("created_at", "lt")
+
+    def of_priority(
+        self, jobs: QuerySet[BatchJob], _name: str, label: str
+    ) -> QuerySet[BatchJob]:
+        return jobs.filter(priority=PRIORITIES[label])
+
+
+class FileFilter(django_filters.FilterSet):
+    state = django_filters.MultipleChoiceFilter(choices=[(s, s) for s in FILE_STATES])
+    name = django_filters.CharFilter(lookup_expr="icontains", max_length=200)
+
+
+def job_of(request: Request, job_id: UUID) -> BatchJob:
+    """The job, if the caller may read it. Raises NotFound outside their organization."""
+    actor = Actor.of_request(request)
+    job = BatchJob.objects.in_organization(actor.organization).filter(pk=job_id).first()
+    if job is None:
+        raise NotFound("There is no such job.")
+    actor.require("read", "jobs", created_by_id=job.created_by_id)
+    return job
+
+
+class JobList(generics.ListAPIView[BatchJob]):
+    """The jobs of your organization, the newest first."""
+
+    serializer_class = JobSerializer
+    filterset_class = JobFilter
+    queryset = BatchJob.objects.none()
+
+    def get_queryset(self) -> QuerySet[BatchJob]:
+        actor = Actor.of_request(self.request)
+        actor.require("read", "jobs")
+        return BatchJob.objects.in_organization(actor.organization)
+
+
+class JobDetail(APIView):
+    """One job: read it, or delete it with its files and results."""
+
+    @extend_schema(operation_id="job_read", responses=JobSerializer)
+    def get(self, request: Request, job_id: UUID) -> Response:
+        refuse_unknown_parameters(request)
+        return _shown(request, job_of(request, job_id))
+
+    @extend_schema(operation_id="job_delete", responses={204: None})
+    def delete(self, request: Request, job_id: UUID) -> Response:
+        refuse_unknown_parameters(request)
+        delete_job(actor=Actor.of_request(request), job=job_of(request, job_id))
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class JobCancel(APIView):
+    """Stop a job: waiting files at once, running ones within seconds. Results so far stay."""
+
+    @extend_schema(operation_id="job_cancel", request=None, responses=JobSerializer)
+    def post(self, request: Request, job_id: UUID) -> Response:
+        refuse_unknown_parameters(request)
+        job = cancel_job(actor=Actor.of_request(request), job=job_of(request, job_id))
+        return _shown(request, job)
+
+
+class JobRetry(APIView):
+    """Run the files again that failed or were cancelled."""
+
+    @extend_schema(operation_id="job_retry", request=None, responses=JobSerializer)
+    def post(self, request: Request, job_id: UUID) -> Response:
+        refuse_unknown_parameters(request)
+        job = retry_job(actor=Actor.of_request(request), job=job_of(request, job_id))
+        return _shown(request, job)
+
+
+class FilePagination(CursorPagination):
+    ordering = ("position",)
+
+
+class JobFiles(generics.ListAPIView[BatchFile]):
+    """The files of a job in the order of submission."""
+
+    serializer_class = FileSerializer
+    filterset_class = FileFilter
+    pagination_class = FilePagination
+    queryset = BatchFile.objects.none()
+
+    def get_queryset(self) -> QuerySet[BatchFile]:
+        if "job_id" not in self.kwargs:  # the schema generator asks without a URL
+            return self.queryset
+        job = job_of(self.request, self.kwargs["job_id"])
+        return BatchFile.objects.filter(job=job).select_related("result")
+
+
+class JobResultsNdjson(APIView):
+    """All files of a job as NDJSON, one line each, failed and unfinished ones included."""
+
+    @extend_schema(
+        operation_id="job_results_ndjson", responses={(200, "application/x-ndjson"): OpenApiTypes.STR}
+    )
+    def get(self, request: Request, job_id: UUID) -> StreamingHttpResponse:
+        refuse_unknown_parameters(request)
+        job = job_of(request, job_id)
+        return _download(results.ndjson(job), "application/x-ndjson", f"{job.id}.ndjson")
+
+
+class JobResultsZip(APIView):
+    """All results of a job as a ZIP with manifest.json."""
+
+    @extend_schema(
+        operation_id="job_results_zip", responses={(200, "application/zip"): OpenApiTypes.BINARY}
+    )
+    def get(self, request: Request, job_id: UUID) -> StreamingHttpResponse:
+        refuse_unknown_parameters(request)
+        job = job_of(request, job_id)
+        return _download(results.archive(job), "application/zip", f"{job.id}.zip")
+
+
+def _shown(request: Request, job: BatchJob) -> Response:
+    return Response(JobSerializer(job, context={"request": request}).data)
+
+
+def _download(stream: Any, content_type: str, name: str) -> StreamingHttpResponse:
+    return StreamingHttpResponse(
+        stream,
+        content_type=content_type,
+        headers={
+            "Content-Disposition": f'attachment; filename="{name}"',
+            "X-Content-Type-Options": "nosniff",
+        },
+    )

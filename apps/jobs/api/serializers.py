@@ -1,0 +1,256 @@
+"""How jobs and files look from outside. Fields may be added; these stay."""
+
+from typing import Any
+
+from django.urls import reverse
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from apps.core.schema import FieldErrorSerializer
+from apps.jobs.models import BatchFile, BatchJob, FileAttempt
+from apps.jobs.progress import eta_seconds, fraction
+from apps.jobs.results import error_of
+from apps.jobs.states import FILE_STATES, OPEN, JobState
+from apps.queue.models import Priority
+
+PRIORITIES = {label: value for value, label in Priority.choices}
+
+
+class CountsSerializer(serializers.Serializer[Any]):
+    total = serializers.IntegerField()
+    queued = serializers.IntegerField()
+    running = serializers.IntegerField()
+    retry_wait = serializers.IntegerField()
+    succeeded = serializers.IntegerField()
+    failed = serializers.IntegerField()
+    quarantined = serializers.IntegerField()
+    cancelled = serializers.IntegerField()
+    rejected = serializers.IntegerField()
+
+
+class JobSerializer(serializers.ModelSerializer[BatchJob]):
+    """A job. Needs one aggregate over the files of an open job, none for a closed one."""
+
+    priority = serializers.SerializerMethodField()
+    state = serializers.ChoiceField(choices=[str(state) for state in JobState])
+    counts = serializers.SerializerMethodField()
+    progress = serializers.SerializerMethodField()
+    eta_seconds = serializers.SerializerMethodField()
+    queue_position = serializers.SerializerMethodField()
+    url = serializers.SerializerMethodField()
+    files_url = serializers.SerializerMethodField()
+    results_url = serializers.SerializerMethodField()
+
+    class Meta:
+        model = BatchJob
+        fields = [
+            "id",
+            "name",
+            "operation",
+            "options",
+            "priority",
+            "state",
+            "run",
+            "counts",
+            "progress",
+            "eta_seconds",
+            "queue_position",
+            "revision",
+            "created_at",
+            "started_at",
+            "finished_at",
+            "expires_at",
+            "url",
+            "files_url",
+            "results_url",
+        ]
+
+    def _live(self, job: BatchJob) -> dict[str, Any]:
+        """The aggregate over the job's files, made once for each job that is shown."""
+        known: dict[Any, dict[str, Any]] = self.context.setdefault("live", {})
+        if job.pk not in known:
+            nothing = {"queued": 0, "running": 0, "retry_wait": 0, "progress": 0.0}
+            is_open = job.state in OPEN
+            known[job.pk] = BatchFile.objects.filter(job=job).live_counts() if is_open else nothing
+        return known[job.pk]
+
+    @extend_schema_field(serializers.ChoiceField(choices=list(PRIORITIES)))
+    def get_priority(self, job: BatchJob) -> str:
+        return str(Priority(job.priority).label)
+
+    @extend_schema_field(CountsSerializer)
+    def get_counts(self, job: BatchJob) -> dict[str, int]:
+        live = {name: count for name, count in self._live(job).items() if name != "progress"}
+        return {"total": job.total, **live, **job.counts}
+
+    def get_progress(self, job: BatchJob) -> float:
+        return round(fraction(job.total, job.finished_count, self._live(job)["progress"]), 4)
+
+    def get_eta_seconds(self, job: BatchJob) -> int | None:
+        if job.state not in OPEN or job.started_at is None:
+            return None
+        elapsed = (timezone.now() - job.started_at).total_seconds()
+        return eta_seconds(self.get_progress(job), elapsed)
+
+    def get_queue_position(self, job: BatchJob) -> int | None:
+        """How many files of all jobs stand before this one's next; None when none waits."""
+        if not self._live(job)["queued"]:
+            return None
+        return BatchFile.objects.waiting_before(job)
+
+    def get_url(self, job: BatchJob) -> str:
+        return self._absolute("job", job)
+
+    def get_files_url(self, job: BatchJob) -> str:
+        return self._absolute("job-files", job)
+
+    def get_results_url(self, job: BatchJob) -> str:
+        return self._absolute("job-results-ndjson", job)
+
+    def _absolute(self, name: str, job: BatchJob) -> str:
+        path = reverse(name, args=[job.pk])
+        return str(self.context["request"].build_absolute_uri(path))
+
+
+class ErrorSerializer(serializers.Serializer[Any]):
+    code = serializers.CharField()
+    # "class" is a Python keyword, so the field is declared below by name.
+    detail = serializers.CharField()
+
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        return {**super().get_fields(), "class": serializers.CharField()}
+
+
+class ResultSummarySerializer(serializers.Serializer[Any]):
+    pages = serializers.IntegerField()
+    words = serializers.IntegerField()
+    language = serializers.CharField(allow_blank=True)
+    quality = serializers.ChoiceField(choices=["full", "partial"])
+    engine = serializers.CharField()
+    metadata = serializers.DictField(child=serializers.CharField())
+    warnings = serializers.ListField(child=serializers.CharField())
+
+
+class FileSerializer(serializers.ModelSerializer[BatchFile]):
+    """A file of a job. `duplicate_of` is always null until files with the same bytes are joined."""
+
+    job_id = serializers.UUIDField()
+    state = serializers.ChoiceField(choices=list(FILE_STATES))
+    error = serializers.SerializerMethodField()
+    result = serializers.SerializerMethodField()
+    text_url = serializers.SerializerMethodField()
+    result_url = serializers.SerializerMethodField()
+    content_url = serializers.SerializerMethodField()
+
+    class Meta:
+        model = BatchFile
+        fields = [
+            "id",
+            "job_id",
+            "position",
+            "name",
+            "size_bytes",
+            "sha256",
+            "content_type",
+            "state",
+            "stage",
+            "progress",
+            "run",
+            "attempts",
+            "error",
+            "result",
+            "text_url",
+            "result_url",
+            "content_url",
+            "created_at",
+            "started_at",
+            "finished_at",
+        ]
+
+    @extend_schema_field(ErrorSerializer(allow_null=True))
+    def get_error(self, file: BatchFile) -> dict[str, str] | None:
+        return error_of(file)
+
+    @extend_schema_field(ResultSummarySerializer(allow_null=True))
+    def get_result(self, file: BatchFile) -> dict[str, Any] | None:
+        if not hasattr(file, "result"):
+            return None
+        return dict(ResultSummarySerializer(file.result).data)
+
+    def get_text_url(self, file: BatchFile) -> str | None:
+        return self._absolute("file-text", file) if hasattr(file, "result") else None
+
+    def get_result_url(self, file: BatchFile) -> str | None:
+        return self._absolute("file-result", file) if hasattr(file, "result") else None
+
+    def get_content_url(self, file: BatchFile) -> str | None:
+        return self._absolute("file-content", file) if file.content_id else None
+
+    def _absolute(self, name: str, file: BatchFile) -> str:
+        path = reverse(name, args=[file.pk])
+        return str(self.context["request"].build_absolute_uri(path))
+
+
+class AttemptSerializer(serializers.ModelSerializer[FileAttempt]):
+    """One execution: when, how it ended, and what it cost."""
+
+    class Meta:
+        model = FileAttempt
+        fields = [
+            "run",
+            "number",
+            "lane",
+            "started_at",
+            "ended_at",
+            "outcome",
+            "failure_class",
+            "code",
+            "detail",
+            "stage",
+            "peak_rss_bytes",
+            "cpu_seconds",
+        ]
+
+
+class FileDetailSerializer(FileSerializer):
+    """A file with its attempts, the latest first."""
+
+    attempts_made = serializers.SerializerMethodField()
+
+    class Meta(FileSerializer.Meta):
+        fields = [*FileSerializer.Meta.fields, "attempts_made"]
+
+    @extend_schema_field(AttemptSerializer(many=True))
+    def get_attempts_made(self, file: BatchFile) -> list[dict[str, Any]]:
+        rows = file.attempts_made.order_by("-started_at", "-id")
+        return list(AttemptSerializer(rows, many=True).data)
+
+
+class AcceptedSerializer(JobSerializer):
+    """The answer to a submission: the job, and why any file was refused."""
+
+    rejected = serializers.SerializerMethodField()
+
+    class Meta(JobSerializer.Meta):
+        fields = [*JobSerializer.Meta.fields, "rejected"]
+
+    @extend_schema_field(FieldErrorSerializer(many=True))
+    def get_rejected(self, job: BatchJob) -> list[dict[str, str]]:
+        refused = BatchFile.objects.filter(job=job, state="rejected").order_by("position")
+        return [
+            {"field": file.name, "code": file.error_code, "detail": file.error_detail}
+            for file in refused
+        ]
+
+
+class UploadSerializer(serializers.Serializer[Any]):
+    """The form of a submission; for the schema, since the body is streamed."""
+
+    file = serializers.ListField(child=serializers.FileField(), min_length=1, max_length=50)
+    operation = serializers.CharField(default="extract")
+    priority = serializers.ChoiceField(choices=list(PRIORITIES), default="normal")
+    name = serializers.CharField(max_length=200, required=False)
+    options = serializers.CharField(
+        required=False, help_text='A JSON object: {"languages": ["eng"], "pages": "1-3", "ocr": "auto"}'
+    )

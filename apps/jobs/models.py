@@ -1,0 +1,208 @@
+"""Jobs, their files, every attempt at them, their results, and the bytes all of this rests on."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Case, F, Q, QuerySet, Sum, When
+from django.utils import timezone
+
+from apps.accounts.models import OrganizationOwned, OrganizationQuerySet, User
+from apps.core.ids import uuid7
+from apps.jobs.states import COUNTED, FILE_STATES, OPEN, JobState
+from apps.queue.models import Attempt, LeasedRow, LeasedRowQuerySet, Priority
+from apps.queue.states import FINISHED, READY
+
+
+def expiry() -> datetime:
+    """When the results of a job that is submitted now may be removed."""
+    return timezone.now() + timedelta(days=settings.RESULT_RETENTION_DAYS)
+
+
+class Blob(OrganizationOwned):
+    """Bytes of one organization, stored once under their SHA-256.
+
+    Its row is the lock under which the bytes are put in place and removed: see `storage`.
+    """
+
+    sha256 = models.CharField(max_length=64)
+    size_bytes = models.BigIntegerField()
+    created_at = models.DateTimeField(default=timezone.now)
+
+    objects = OrganizationQuerySet["Blob"].as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["organization", "sha256"], name="one_blob_per_content")
+        ]
+
+    def __str__(self) -> str:
+        return self.sha256
+
+
+class BatchJobQuerySet(OrganizationQuerySet["BatchJob"]):
+    def open(self) -> QuerySet["BatchJob"]:
+        return self.filter(state__in=OPEN)
+
+
+class BatchJob(OrganizationOwned):
+    """One submission. Its counters change in the transaction that ends a file, nowhere else."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    created_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL)
+    name = models.CharField(max_length=200, blank=True, default="")
+    operation = models.CharField(max_length=32)
+    options = models.JSONField(default=dict)
+    priority = models.SmallIntegerField(choices=Priority, default=Priority.NORMAL)
+    state = models.CharField(
+        max_length=12, choices=[(s, s) for s in JobState], default=JobState.QUEUED
+    )
+    run = models.PositiveSmallIntegerField(default=1)
+    revision = models.PositiveBigIntegerField(default=1)
+    total = models.PositiveSmallIntegerField()
+    succeeded = models.PositiveSmallIntegerField(default=0)
+    failed = models.PositiveSmallIntegerField(default=0)
+    quarantined = models.PositiveSmallIntegerField(default=0)
+    cancelled = models.PositiveSmallIntegerField(default=0)
+    rejected = models.PositiveSmallIntegerField(default=0)
+    created_at = models.DateTimeField(default=timezone.now)
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+    expires_at = models.DateTimeField(default=expiry)
+
+    objects = BatchJobQuerySet.as_manager()
+
+    class Meta:
+        indexes = [
+            models.Index("organization", "-created_at", "-id", name="job_list"),
+            models.Index("created_at", name="job_open", condition=Q(state__in=sorted(OPEN))),
+        ]
+
+    def __str__(self) -> str:
+        return self.name or str(self.id)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Ended files by state."""
+        return {state: getattr(self, state) for state in COUNTED}
+
+    @property
+    def finished_count(self) -> int:
+        return sum(self.counts.values())
+
+
+class BatchFileQuerySet(LeasedRowQuerySet):
+    def live_counts(self) -> dict[str, Any]:
+        """One aggregate over these files: {queued, running, retry_wait: count, progress: sum}.
+
+        `progress` sums the files that have not ended.
+        """
+        unfinished = ~Q(state__in=[*FINISHED, "rejected"])
+        return self.aggregate(
+            queued=models.Count("pk", filter=Q(state="queued")),
+            running=models.Count("pk", filter=Q(state="running")),
+            retry_wait=models.Count("pk", filter=Q(state="retry_wait")),
+            progress=Sum(Case(When(unfinished, then=F("progress")), default=0.0), default=0.0),
+        )
+
+
+    def waiting_before(self, job: BatchJob) -> int | None:
+        """How many waiting files of the same lane stand before the job's first; None: none waits."""
+        first = self.filter(job=job, state__in=READY, is_held=False).order_by(
+            "priority", "fair_rank", "id"
+        )
+        mine = first.values("lane", "priority", "fair_rank").first()
+        if mine is None:
+            return None
+        ahead = Q(priority__lt=mine["priority"]) | Q(
+            priority=mine["priority"], fair_rank__lt=mine["fair_rank"]
+        )
+        waiting = self.model._default_manager.filter(
+            ahead, lane=mine["lane"], state__in=READY, is_held=False
+        )
+        return int(waiting.count())
+
+
+class BatchFile(LeasedRow):
+    """One document of a job."""
+
+    job = models.ForeignKey(BatchJob, on_delete=models.CASCADE, related_name="files")
+    position = models.PositiveSmallIntegerField()
+    name = models.CharField(max_length=300)
+    kind = models.CharField(max_length=16, blank=True, default="")
+    content_type = models.CharField(max_length=100, blank=True, default="")
+    size_bytes = models.BigIntegerField(default=0)
+    sha256 = models.CharField(max_length=64, blank=True, default="")
+    content = models.ForeignKey(Blob, null=True, on_delete=models.PROTECT, related_name="files")
+
+    objects = BatchFileQuerySet.as_manager()
+
+    class Meta(LeasedRow.Meta):
+        constraints = [
+            models.UniqueConstraint(fields=["job", "position"], name="one_file_per_position"),
+            models.CheckConstraint(
+                condition=Q(state__in=sorted(FILE_STATES)), name="file_state_known"
+            ),
+            models.CheckConstraint(
+                condition=~Q(state="running", lease_token__isnull=True),
+                name="running_has_lease",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class FileAttempt(Attempt):
+    row = models.ForeignKey(BatchFile, on_delete=models.CASCADE, related_name="attempts_made")
+
+    def __str__(self) -> str:
+        return f"{self.row_id} #{self.number}"
+
+
+class FileResult(models.Model):
+    """What was read from a file: a summary here, the extraction itself (JSON) in `content`."""
+
+    file = models.OneToOneField(BatchFile, on_delete=models.CASCADE, related_name="result")
+    run = models.PositiveSmallIntegerField()
+    content = models.ForeignKey(Blob, on_delete=models.PROTECT, related_name="results")
+    pages = models.PositiveIntegerField()
+    words = models.PositiveIntegerField()
+    language = models.CharField(max_length=16, blank=True, default="")
+    quality = models.CharField(max_length=8)
+    engine = models.CharField(max_length=100)
+    metadata = models.JSONField(default=dict)
+    warnings = models.JSONField(default=list)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    def __str__(self) -> str:
+        return f"result of {self.file_id}"
+
+
+class IdempotencyKey(OrganizationOwned):
+    """A submission's Idempotency-Key with its answer, written in the job's own transaction.
+
+    So there is no moment in which a key is taken and its job is not there, and a killed process
+    leaves no key behind.
+    """
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE)
+    route = models.CharField(max_length=64)
+    key = models.CharField(max_length=255)
+    fingerprint = models.CharField(max_length=64)
+    response = models.JSONField()
+    job = models.ForeignKey(BatchJob, null=True, on_delete=models.SET_NULL)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    objects = OrganizationQuerySet["IdempotencyKey"].as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization", "user", "route", "key"], name="one_use_per_key"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.key

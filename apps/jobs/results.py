@@ -1,0 +1,112 @@
+"""What a job's files came to, as streams: NDJSON and ZIP. Memory holds one file's result."""
+
+import json
+import re
+import zipfile
+from collections.abc import Iterator
+from typing import Any
+
+from apps.jobs import storage
+from apps.jobs.models import BatchFile, BatchJob, FileResult
+
+CHUNK_FILES = 20
+UNSAFE_IN_NAMES = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|]')
+MAX_NAME = 120
+
+
+def files_in_order(job: BatchJob) -> Iterator[BatchFile]:
+    """The job's files with their results, in the order of submission."""
+    files = BatchFile.objects.filter(job=job).select_related("result__content")
+    return files.order_by("position").iterator(chunk_size=CHUNK_FILES)
+
+
+def extraction(result: FileResult) -> dict[str, Any]:
+    """The stored extraction: {text, pages, kind, engine, language, metadata, warnings, quality}."""
+    stored: dict[str, Any] = json.loads(storage.path_of(result.content).read_bytes())
+    return stored
+
+
+def line(file: BatchFile) -> dict[str, Any]:
+    """One file as results tell it: who it is, how it ended, and its extraction or None."""
+    return {
+        "id": str(file.id),
+        "position": file.position,
+        "name": file.name,
+        "sha256": file.sha256,
+        "state": file.state,
+        "error": error_of(file),
+        "result": extraction(file.result) if hasattr(file, "result") else None,
+    }
+
+
+def error_of(file: BatchFile) -> dict[str, str] | None:
+    """Why the file failed or waits to be tried again; None when nothing is wrong."""
+    if not file.error_code:
+        return None
+    return {"code": file.error_code, "class": file.error_class, "detail": file.error_detail}
+
+
+def ndjson(job: BatchJob) -> Iterator[bytes]:
+    """One JSON document per line for every file of the job, failed and unfinished ones too."""
+    for file in files_in_order(job):
+        yield json.dumps(line(file), ensure_ascii=False).encode() + b"\n"
+
+
+class _Sink:
+    """An unseekable file that keeps what was written until it is taken."""
+
+    def __init__(self) -> None:
+        self._chunks: list[bytes] = []
+
+    def write(self, chunk: bytes) -> int:
+        self._chunks.append(bytes(chunk))
+        return len(chunk)
+
+    def flush(self) -> None:
+        pass
+
+    def take(self) -> bytes:
+        taken, self._chunks = b"".join(self._chunks), []
+        return taken
+
+
+def archive(job: BatchJob) -> Iterator[bytes]:
+    """A ZIP: `<position>-<name>.txt` and `.json` for each file with a result, then manifest.json.
+
+    The manifest lists every file, so that what is missing from the archive is explained in it.
+    """
+    sink = _Sink()
+    manifest: list[dict[str, Any]] = []
+    with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as bundle:  # type: ignore[call-overload]  # writes only
+        for file in files_in_order(job):
+            entry = line(file)
+            result = entry.pop("result")
+            entry["text"] = entry["json"] = None
+            if result is not None:
+                stem = _member_name(file)
+                entry["text"], entry["json"] = f"{stem}.txt", f"{stem}.json"
+                bundle.writestr(entry["text"], result["text"])
+                bundle.writestr(entry["json"], json.dumps(result, ensure_ascii=False, indent=1))
+            manifest.append(entry)
+            yield sink.take()
+        bundle.writestr("manifest.json", json.dumps(_manifest(job, manifest), indent=1))
+    yield sink.take()
+
+
+def _manifest(job: BatchJob, files: list[dict[str, Any]]) -> dict[str, Any]:
+    job.refresh_from_db()
+    return {
+        "job": str(job.id),
+        "name": job.name,
+        "operation": job.operation,
+        "state": job.state,
+        "complete": job.finished_at is not None,
+        "expires_at": job.expires_at.isoformat(),
+        "files": files,
+    }
+
+
+def _member_name(file: BatchFile) -> str:
+    """A name that is safe to unpack everywhere, and unique by the file's position."""
+    safe = UNSAFE_IN_NAMES.sub("_", file.name).strip(". ")[:MAX_NAME] or "file"
+    return f"{file.position:02d}-{safe}"

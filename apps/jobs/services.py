@@ -1,0 +1,322 @@
+"""Every write that spans rows of a job. Locks are taken in one order: files, then the job."""
+
+import logging
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.db.models import F
+from django.db.models.functions import Coalesce, Now
+
+from apps.accounts.actor import Actor
+from apps.core.errors import FieldError
+from apps.jobs import storage
+from apps.jobs.errors import (
+    AllRejected,
+    IdempotencyMismatch,
+    JobFinished,
+    JobUnfinished,
+    NoFiles,
+    NothingToRetry,
+)
+from apps.jobs.models import BatchFile, BatchJob, IdempotencyKey
+from apps.jobs.operations import lane_of
+from apps.jobs.states import CLOSED, COUNTED, OPEN, REJECTED, JobState, outcome
+from apps.jobs.upload import Received
+from apps.processors import registry
+from apps.processors.errors import BadDocument
+from apps.processors.protocol import Options
+from apps.queue.doorbell import ring_on_commit
+from apps.queue.lanes import take_ranks
+from apps.queue.models import Priority
+from apps.queue.states import READY, State
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What is asked for: the parts of a job that its submitter chooses."""
+
+    operation: str
+    options: Options
+    priority: Priority
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Replayable:
+    """An Idempotency-Key: `fingerprint` is a hash of the request, `answer` makes its response."""
+
+    route: str
+    key: str
+    fingerprint: str
+    answer: Callable[[BatchJob], dict[str, Any]]
+
+
+def submit_job(*, actor: Actor, submission: Submission, files: list[Received]) -> BatchJob:
+    """Stores the job and its files durably and rings for workers once that is committed.
+
+    A file with a problem becomes a `rejected` row. Raises Forbidden, NoFiles, or AllRejected when
+    nothing is left to do; then nothing is stored.
+    """
+    actor.require("create", "jobs")
+    if not files:
+        raise NoFiles('Send at least one file in the field "file".')
+    _refuse_what_no_processor_takes(submission.operation, files)
+    problems = [each for each in files if each.problem is not None]
+    if len(problems) == len(files):
+        raise AllRejected(
+            "No file was accepted and nothing was stored.",
+            errors=[FieldError(f.name, f.problem.code, f.problem.detail) for f in problems if f.problem],
+        )
+    with transaction.atomic():
+        job = BatchJob.objects.create(
+            organization=actor.organization,
+            created_by=actor.user,
+            name=submission.name,
+            operation=submission.operation,
+            options=submission.options.to_json(),
+            priority=submission.priority,
+            total=len(files),
+            rejected=len(problems),
+        )
+        BatchFile.objects.bulk_create(_file_rows(job, files))
+        ring_on_commit(lane_of(job.operation), len(files) - len(problems))
+    return job
+
+
+def submit_once(
+    *, actor: Actor, submission: Submission, files: list[Received], replayable: Replayable
+) -> tuple[dict[str, Any], bool]:
+    """Like `submit_job`, once per key: the answer, and whether it is a replay.
+
+    Of any number of requests with one key, at the same moment too, one makes the job and all get
+    its answer. Raises IdempotencyMismatch when the key was used with another request.
+    """
+    known = _replay(actor, replayable)
+    if known is not None:
+        return known, True
+    try:
+        with transaction.atomic():
+            job = submit_job(actor=actor, submission=submission, files=files)
+            answer = replayable.answer(job)
+            IdempotencyKey.objects.create(
+                organization=actor.organization,
+                user=actor.user,
+                route=replayable.route,
+                key=replayable.key,
+                fingerprint=replayable.fingerprint,
+                response=answer,
+                job=job,
+            )
+    except IntegrityError:
+        # Somebody with the same key was quicker; the unique constraint took this job back.
+        known = _replay(actor, replayable)
+        if known is None:
+            raise
+        return known, True
+    return answer, False
+
+
+def _replay(actor: Actor, replayable: Replayable) -> dict[str, Any] | None:
+    known = IdempotencyKey.objects.in_organization(actor.organization).filter(
+        user=actor.user, route=replayable.route, key=replayable.key
+    ).first()
+    if known is None:
+        return None
+    if known.fingerprint != replayable.fingerprint:
+        raise IdempotencyMismatch("Use a new key for a new request.")
+    response: dict[str, Any] = known.response
+    return response
+
+
+def _refuse_what_no_processor_takes(operation: str, files: list[Received]) -> None:
+    for each in files:
+        if each.problem is None:
+            try:
+                registry.processor_path_for(operation, each.kind)
+            except BadDocument as problem:
+                each.problem = problem
+
+
+def _file_rows(job: BatchJob, files: list[Received]) -> list[BatchFile]:
+    """Rows for `files` in their order, their bytes in place. Call it in the job's transaction."""
+    accepted = sorted((f for f in files if f.path and not f.problem), key=lambda f: f.sha256)
+    blobs = {}
+    for each in accepted:  # in one order everywhere, so that two submissions cannot deadlock
+        assert each.path is not None  # noqa: S101  filtered above; tells the type checker
+        blobs[id(each)] = storage.put(
+            job.organization, each.path, sha256=each.sha256, size_bytes=each.size_bytes
+        )
+    lane = lane_of(job.operation)
+    ranks = iter(_ranks(job, lane, len(accepted)))
+    rows = []
+    for position, each in enumerate(files, start=1):
+        row = BatchFile(
+            organization=job.organization,
+            job=job,
+            position=position,
+            name=each.name,
+            kind=each.kind,
+            content_type=each.content_type,
+            size_bytes=each.size_bytes,
+            sha256=each.sha256,
+            lane=lane,
+            priority=job.priority,
+        )
+        if each.problem is None:
+            row.content, row.fair_rank = blobs[id(each)], next(ranks)
+        else:
+            row.state, row.finished_at = REJECTED, job.created_at
+            row.error_class = "permanent"
+            row.error_code, row.error_detail = each.problem.code, each.problem.detail[:500]
+        rows.append(row)
+    return rows
+
+
+def _ranks(job: BatchJob, lane: str, count: int) -> list[float]:
+    return take_ranks(
+        BatchFile, organization=job.organization, lane=lane, priority=job.priority, count=count
+    )
+
+
+def close_if_done(job_id: object) -> None:
+    """Closes the job if all its files have ended. Call it after the update that locks its row."""
+    job = BatchJob.objects.get(pk=job_id)
+    state = outcome(job.counts, job.total)
+    if state is None:
+        return
+    closed = BatchJob.objects.filter(pk=job.pk, state__in=OPEN).update(
+        state=state, finished_at=Now(), revision=F("revision") + 1
+    )
+    if closed:
+        logger.info("job %s is %s: %s", job.pk, state, job.counts)
+
+
+def recount(job_id: object) -> None:
+    """Sets the job's counters to what its files say and closes it if all have ended."""
+    with transaction.atomic():
+        BatchJob.objects.select_for_update().get(pk=job_id)
+        states = BatchFile.objects.filter(job_id=job_id).values_list("state", flat=True)
+        counts = Counter(states)
+        BatchJob.objects.filter(pk=job_id).update(
+            **{state: counts[state] for state in COUNTED}, revision=F("revision") + 1
+        )
+        close_if_done(job_id)
+
+
+def cancel_job(*, actor: Actor, job: BatchJob) -> BatchJob:
+    """Stops the job: waiting files at once, running ones as soon as their worker sees it.
+
+    Finished results stay. Raises Forbidden or JobFinished.
+    """
+    actor.require("update", "jobs", created_by_id=job.created_by_id)
+    with transaction.atomic():
+        locked = BatchFile.objects.select_for_update().filter(job=job).order_by("id")
+        if not any(file.state in (*READY, State.RUNNING) for file in locked):
+            raise JobFinished("There is nothing left to cancel.")
+        waiting = BatchFile.objects.filter(job=job, state__in=READY)
+        cancelled = waiting.update(state=State.CANCELLED, finished_at=Now())
+        BatchFile.objects.filter(job=job, state=State.RUNNING).update(cancel_requested=True)
+        BatchJob.objects.filter(pk=job.pk, state__in=OPEN).update(
+            state=JobState.CANCELLING,
+            cancelled=F("cancelled") + cancelled,
+            revision=F("revision") + 1,
+        )
+        close_if_done(job.pk)
+    job.refresh_from_db()
+    return job
+
+
+def retry_job(*, actor: Actor, job: BatchJob) -> BatchJob:
+    """Opens a new run for the files that failed or were cancelled; the rest stays as it is.
+
+    Quarantined files go along only for those who may change every job. Raises Forbidden,
+    JobUnfinished, or NothingToRetry.
+    """
+    actor.require("update", "jobs", created_by_id=job.created_by_id)
+    states = [State.FAILED, State.CANCELLED]
+    if actor.may("update", "jobs"):
+        states.append(State.QUARANTINED)
+    with transaction.atomic():
+        files = list(
+            BatchFile.objects.select_for_update().filter(job=job, state__in=states).order_by("id")
+        )
+        current = BatchJob.objects.select_for_update().get(pk=job.pk)
+        if current.state not in CLOSED:
+            raise JobUnfinished("Wait for the job to finish, or cancel it first.")
+        if not files:
+            raise NothingToRetry("No file of this job failed or was cancelled.")
+        _reopen(current, files)
+    job.refresh_from_db()
+    return job
+
+
+def _reopen(job: BatchJob, files: list[BatchFile]) -> None:
+    lane = lane_of(job.operation)
+    ranks = _ranks(job, lane, len(files))
+    for file, rank in zip(files, ranks, strict=True):
+        BatchFile.objects.filter(pk=file.pk, state=file.state).update(
+            state=State.QUEUED,
+            run=F("run") + 1,
+            lane=lane,
+            priority=job.priority,
+            fair_rank=rank,
+            available_at=Now(),
+            failures=0,
+            crashes=0,
+            losses=0,
+            is_heavy=False,
+            cancel_requested=False,
+            stage="",
+            progress=0,
+            error_class="",
+            error_code="",
+            error_detail="",
+            started_at=None,
+            finished_at=None,
+        )
+    ended = [file.state for file in files]
+    BatchJob.objects.filter(pk=job.pk).update(
+        state=JobState.QUEUED,
+        run=F("run") + 1,
+        failed=F("failed") - ended.count(State.FAILED),
+        cancelled=F("cancelled") - ended.count(State.CANCELLED),
+        quarantined=F("quarantined") - ended.count(State.QUARANTINED),
+        finished_at=None,
+        revision=F("revision") + 1,
+    )
+    ring_on_commit(lane, len(files))
+
+
+def delete_job(*, actor: Actor, job: BatchJob) -> None:
+    """Deletes the job, its files, results, and bytes that nothing else uses.
+
+    Raises Forbidden, or JobUnfinished while any file waits or runs.
+    """
+    actor.require("delete", "jobs", created_by_id=job.created_by_id)
+    with transaction.atomic():
+        files = list(
+            BatchFile.objects.select_for_update(of=("self",))
+            .filter(job=job)
+            .order_by("id")
+            .select_related("result")
+        )
+        current = BatchJob.objects.select_for_update().get(pk=job.pk)
+        if current.state not in CLOSED:
+            raise JobUnfinished("Cancel the job first, or wait for it to finish.")
+        blobs = {file.content_id for file in files if file.content_id}
+        blobs |= {file.result.content_id for file in files if hasattr(file, "result")}
+        current.delete()
+    storage.release(sorted(blobs))
+
+
+def mark_started(job_id: object) -> None:
+    """A file of the job was claimed."""
+    BatchJob.objects.filter(pk=job_id).update(
+        started_at=Coalesce("started_at", Now()), revision=F("revision") + 1
+    )
+    BatchJob.objects.filter(pk=job_id, state=JobState.QUEUED).update(state=JobState.RUNNING)

@@ -1,0 +1,124 @@
+"""Where bytes lie: content-addressed per organization, put in place and removed under a row lock.
+
+`incoming/<id>/` holds what is not yet acknowledged; `blobs/<organization>/<aa>/<sha256>` the rest.
+"""
+
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from django.conf import settings
+from django.db import transaction
+
+from apps.accounts.models import Organization
+from apps.jobs.errors import StorageFull
+from apps.jobs.models import Blob
+
+RETRY_WHEN_FULL_SECONDS = 300
+STALE_UPLOAD_SECONDS = 24 * 3600
+
+
+def _root() -> Path:
+    return Path(settings.DOCMILL_DATA_DIR)
+
+
+def check_room(expected_bytes: int) -> None:
+    """Raises StorageFull when storing `expected_bytes` would leave too little of the disk free."""
+    root = _root()
+    root.mkdir(parents=True, exist_ok=True)
+    usage = shutil.disk_usage(root)
+    floor = max(
+        settings.STORAGE_MIN_FREE_BYTES, usage.total * settings.STORAGE_MIN_FREE_PERCENT // 100
+    )
+    if usage.free - expected_bytes < floor:
+        raise StorageFull(
+            "The disk is nearly full. Nothing was stored; try again later.",
+            retry_after=RETRY_WHEN_FULL_SECONDS,
+        )
+
+
+@contextmanager
+def incoming() -> Iterator[Path]:
+    """A private directory for bytes that are not acknowledged yet; gone at the end."""
+    directory = _root() / "incoming" / uuid.uuid4().hex
+    directory.mkdir(mode=0o700, parents=True)
+    try:
+        yield directory
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def new_incoming_file() -> Path:
+    """A path for bytes that one process writes and puts in place soon, or unlinks."""
+    directory = _root() / "incoming"
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return directory / uuid.uuid4().hex
+
+
+def path_of(blob: Blob) -> Path:
+    """Where the bytes of `blob` lie."""
+    return _path(blob.organization_id, blob.sha256)
+
+
+def _path(organization_id: uuid.UUID, sha256: str) -> Path:
+    return _root() / "blobs" / organization_id.hex / sha256[:2] / sha256
+
+
+def put(organization: Organization, source: Path, *, sha256: str, size_bytes: int) -> Blob:
+    """The blob of the bytes in the file `source` (already synced), now in place.
+
+    Call it in the transaction that stores the reference. The blob's row is locked until then, so
+    that `release` cannot remove the bytes in between. The file is renamed into place even if one
+    is there: a crash in `release` may have left a row without its bytes.
+    """
+    blob, created = Blob.objects.get_or_create(
+        organization=organization, sha256=sha256, defaults={"size_bytes": size_bytes}
+    )
+    if not created:
+        locked = Blob.objects.select_for_update().filter(pk=blob.pk).first()
+        if locked is None:  # released since
+            return put(organization, source, sha256=sha256, size_bytes=size_bytes)
+    target = path_of(blob)
+    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    source.rename(target)
+    sync_directory(target.parent)
+    return blob
+
+
+def sync_directory(directory: Path) -> None:
+    """Makes the names in `directory` survive a power cut."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def release(blob_ids: Iterable[int]) -> int:
+    """Removes the bytes of those blobs that nothing refers to any more; how many went."""
+    removed = 0
+    for blob_id in blob_ids:
+        with transaction.atomic():
+            blob = Blob.objects.select_for_update().filter(pk=blob_id).first()
+            if blob is None or blob.files.exists() or blob.results.exists():
+                continue
+            blob.delete()
+            _path(blob.organization_id, blob.sha256).unlink(missing_ok=True)
+            removed += 1
+    return removed
+
+
+def remove_stale_uploads() -> int:
+    """Removes what killed processes left in `incoming` a day ago or earlier; how many uploads."""
+    too_old = time.time() - STALE_UPLOAD_SECONDS
+    stale = [path for path in (_root() / "incoming").glob("*") if path.stat().st_mtime < too_old]
+    for path in stale:
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+    return len(stale)

@@ -1,0 +1,115 @@
+"""What a failure leads to: a pure rule over its class and what the row has been through."""
+
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any
+
+from apps.queue.states import State
+
+MAX_RETRIES = 3
+"""Counted runs again after the first, so four executions at most."""
+BACKOFF_FACTOR = 4
+JITTER = 0.2
+MAX_WAIT_SECONDS = 24 * 3600
+CRASHES_TO_QUARANTINE = 2
+LOSSES_TO_QUARANTINE = 5
+
+
+class FailureClass(StrEnum):
+    """Why a run ended without a result, by what should happen next."""
+
+    TRANSIENT = "transient"  # network, 5xx, a bug of ours: may pass
+    RATE_LIMITED = "rate_limited"  # somebody told us to wait
+    PERMANENT = "permanent"  # encrypted, corrupt, unsupported: will not pass
+    RESOURCE = "resource"  # our memory or time limit
+    CRASH = "crash"  # the parsing child died by itself
+    LOST = "lost"  # the lease ran out: worker or machine gone
+    INFRA = "infra"  # our disk, database or storage
+    INTERRUPTED = "interrupted"  # deploy, scale-down
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a run cost: peak resident memory in bytes and processor time in seconds."""
+
+    peak_rss_bytes: int = 0
+    cpu_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One run's failure. `code` is stable, `detail` for a person, `output` what was saved of it."""
+
+    failure_class: FailureClass
+    code: str
+    detail: str
+    traceback: str = ""
+    retry_after: float | None = None
+    output: Any = None
+    usage: Usage = field(default_factory=Usage)
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What counted against a row in its current run of life."""
+
+    failures: int = 0
+    crashes: int = 0
+    losses: int = 0
+    is_heavy: bool = False
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Where the row goes next, after `delay_seconds`, with which tally."""
+
+    state: State
+    tally: Tally
+    delay_seconds: float = 0.0
+    pauses_lane: bool = False
+
+
+def backoff(retry: int, *, base_seconds: float, jitter: float) -> float:
+    """Seconds before retry number `retry` (1, 2, ...): base x 4^(retry-1), +-20 % at jitter -1..1."""
+    exact = base_seconds * BACKOFF_FACTOR ** (retry - 1)
+    return float(exact * (1 + JITTER * jitter))
+
+
+def decide(failure: Failure, tally: Tally, *, base_seconds: float, jitter: float) -> Verdict:
+    """The verdict on `failure` of a row with `tally`; `jitter` is a random number in -1..1."""
+    if failure.failure_class is not FailureClass.LOST:
+        tally = replace(tally, losses=0)  # five losses *in a row* quarantine
+    match failure.failure_class:
+        case FailureClass.PERMANENT:
+            return Verdict(State.FAILED, tally)
+        case FailureClass.TRANSIENT:
+            return _after_transient(failure, tally, base_seconds, jitter)
+        case FailureClass.RATE_LIMITED:
+            wait = failure.retry_after if failure.retry_after is not None else base_seconds
+            return Verdict(State.RETRY_WAIT, tally, min(wait, MAX_WAIT_SECONDS))
+        case FailureClass.INFRA:
+            return Verdict(State.RETRY_WAIT, tally, base_seconds, pauses_lane=True)
+        case FailureClass.RESOURCE:
+            if tally.is_heavy:
+                return Verdict(State.FAILED, tally)
+            return Verdict(State.QUEUED, replace(tally, is_heavy=True))
+        case FailureClass.CRASH:
+            tally = replace(tally, crashes=tally.crashes + 1)
+            poisoned = tally.crashes >= CRASHES_TO_QUARANTINE
+            return Verdict(State.QUARANTINED if poisoned else State.QUEUED, tally)
+        case FailureClass.LOST:
+            tally = replace(tally, losses=tally.losses + 1)
+            poisoned = tally.losses >= LOSSES_TO_QUARANTINE
+            return Verdict(State.QUARANTINED if poisoned else State.QUEUED, tally)
+        case FailureClass.INTERRUPTED:
+            return Verdict(State.QUEUED, tally)
+
+
+def _after_transient(
+    failure: Failure, tally: Tally, base_seconds: float, jitter: float
+) -> Verdict:
+    tally = replace(tally, failures=tally.failures + 1)
+    if tally.failures > MAX_RETRIES:
+        return Verdict(State.FAILED, tally)
+    delay = backoff(tally.failures, base_seconds=base_seconds, jitter=jitter)
+    return Verdict(State.RETRY_WAIT, tally, max(delay, failure.retry_after or 0))

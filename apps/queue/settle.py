@@ -1,0 +1,133 @@
+"""Moving a row out of running: one transaction, guarded by the lease's token.
+
+Whoever no longer holds the lease changes nothing and is told so by False.
+"""
+
+import logging
+import random
+import uuid
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models.functions import Now
+
+from apps.queue.doorbell import ring_on_commit
+from apps.queue.handlers import Handler, Output
+from apps.queue.lanes import HEAVY, pause_for
+from apps.queue.models import LeasedRow, in_seconds
+from apps.queue.retry import Failure, FailureClass, Usage, Verdict, decide
+from apps.queue.states import READY, State
+
+logger = logging.getLogger(__name__)
+
+LOST = Failure(
+    FailureClass.LOST,
+    "queue.lost",
+    "The worker that had this file stopped answering; the file was taken back.",
+)
+
+
+def succeed(handler: type[Handler], row: LeasedRow, output: Output) -> bool:
+    """Stores `output` and ends the row; a cancel that came first wins."""
+    return _settle(handler, row, failure=None, output=output)
+
+
+def fail(handler: type[Handler], row: LeasedRow, failure: Failure) -> bool:
+    """Ends the run with `failure` and does what its class asks for."""
+    saved = Output(failure.output, failure.usage) if failure.output is not None else None
+    return _settle(handler, row, failure=failure, output=saved)
+
+
+def take_back(handler: type[Handler], pk: uuid.UUID) -> bool:
+    """Takes the row back if its lease has run out (still, under the lock)."""
+    with transaction.atomic():
+        row = handler.model.objects.select_for_update().lost().filter(pk=pk).first()
+        return row is not None and fail(handler, row, LOST)
+
+
+@transaction.atomic
+def _settle(
+    handler: type[Handler], row: LeasedRow, *, failure: Failure | None, output: Output | None
+) -> bool:
+    mine = handler.model.objects.filter(
+        pk=row.pk, lease_token=row.lease_token, state=State.RUNNING
+    )
+    current = mine.select_for_update().first()
+    if current is None:
+        logger.warning("row %s: the lease is gone, the result is dropped", row.pk)
+        return False
+    verdict = _verdict(current, failure)
+    if not mine.update(**_changes(current, verdict, failure)):
+        return False
+    _close_attempt(handler, current, verdict, failure, output)
+    current.refresh_from_db()
+    kept = output if verdict.state is State.SUCCEEDED or failure is not None else None
+    handler.settled(current, kept)
+    if verdict.pauses_lane and failure is not None:
+        pause_for(row.lane, seconds=verdict.delay_seconds, reason=failure.detail)
+    if verdict.state is State.QUEUED:
+        ring_on_commit(current.lane, 1)
+    return True
+
+
+def _verdict(current: LeasedRow, failure: Failure | None) -> Verdict:
+    if current.cancel_requested:
+        return Verdict(State.CANCELLED, current.tally)
+    if failure is None:
+        return Verdict(State.SUCCEEDED, current.tally)
+    jitter = random.uniform(-1, 1)  # noqa: S311  spreads retries; nothing secret
+    return decide(
+        failure, current.tally, base_seconds=settings.RETRY_BASE_SECONDS, jitter=jitter
+    )
+
+
+def _changes(current: LeasedRow, verdict: Verdict, failure: Failure | None) -> dict[str, Any]:
+    """The columns that the row's transition sets."""
+    tally = verdict.tally
+    changes: dict[str, Any] = {
+        "state": verdict.state,
+        "failures": tally.failures,
+        "crashes": tally.crashes,
+        "losses": tally.losses,
+        "is_heavy": tally.is_heavy,
+        "lease_token": None,
+        "lease_expires_at": None,
+        "worker_id": None,
+    }
+    if tally.is_heavy:
+        changes["lane"] = HEAVY
+    if verdict.state in READY:
+        changes["available_at"] = in_seconds(verdict.delay_seconds)
+    else:
+        changes["finished_at"] = Now()
+        changes["cancel_requested"] = False
+    told = failure if verdict.state is not State.CANCELLED else None
+    changes["error_class"] = told.failure_class if told else ""
+    changes["error_code"] = told.code if told else ""
+    changes["error_detail"] = told.detail[:500] if told else ""
+    if verdict.state is State.SUCCEEDED:
+        changes["progress"] = 1.0
+    return changes
+
+
+def _close_attempt(
+    handler: type[Handler],
+    row: LeasedRow,
+    verdict: Verdict,
+    failure: Failure | None,
+    output: Output | None,
+) -> None:
+    usage = failure.usage if failure else output.usage if output else Usage()
+    outcome = verdict.state if verdict.state not in READY else "retry"
+    handler.attempt_model.objects.filter(lease_token=row.lease_token).update(
+        ended_at=Now(),
+        outcome=outcome,
+        failure_class=failure.failure_class if failure else "",
+        code=failure.code if failure else "",
+        detail=failure.detail[:500] if failure else "",
+        traceback=failure.traceback if failure else "",
+        stage=row.stage,
+        peak_rss_bytes=usage.peak_rss_bytes,
+        cpu_seconds=usage.cpu_seconds,
+    )

@@ -1,0 +1,70 @@
+"""What makes everything else safe to lose: takes back, rings again, repairs.
+
+Runs in the beat process and in `work --loop`, needs no broker, and may run twice at once: every
+step is guarded by the row it changes.
+"""
+
+from datetime import timedelta
+
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from apps.queue.doorbell import live_slots, ring
+from apps.queue.handlers import handler_classes
+from apps.queue.lanes import due_count, free_places, lane_names
+from apps.queue.models import Priority, WorkerNode
+from apps.queue.settle import take_back
+from apps.queue.states import READY
+
+BATCH = 200
+AGING = (
+    # (from, after waiting this long, to): low work becomes normal, old work stands behind high.
+    (Priority.LOW, timedelta(minutes=30), Priority.NORMAL),
+    (Priority.NORMAL, timedelta(hours=2), Priority.HIGH + 1),
+)
+WORKER_FORGOTTEN_AFTER = timedelta(minutes=10)
+
+
+def sweep() -> None:
+    """One round of everything that keeps rows moving."""
+    take_back_lost()
+    for handler in handler_classes():
+        handler.repair()
+    ring_for_due()
+
+
+def take_back_lost() -> int:
+    """Takes back rows whose lease has run out; how many it took."""
+    taken = 0
+    for handler in handler_classes():
+        for pk in handler.model.objects.lost().values_list("pk", flat=True)[:BATCH]:
+            taken += take_back(handler, pk)
+    return taken
+
+
+def ring_for_due() -> None:
+    """Rings for rows that are due while places are free: their doorbell was lost, or is due now."""
+    for lane in lane_names():
+        # With nobody there to hear it, a doorbell would only pile up in the broker.
+        if not live_slots(lane):
+            continue
+        if (free := free_places(lane)) and (due := due_count(lane, free)):
+            ring(lane, due)
+
+
+def raise_priorities() -> int:
+    """Lifts what has waited long, so that low priority never starves; how many rows it lifted."""
+    lifted = 0
+    for handler in handler_classes():
+        for old, waited, new in AGING:
+            lifted += handler.model.objects.filter(
+                state__in=READY, priority=old, created_at__lt=Now() - waited
+            ).update(priority=new)
+    return lifted
+
+
+def forget_workers() -> int:
+    """Deletes the rows of workers that are long gone; their leases have run out by then."""
+    gone = timezone.now() - WORKER_FORGOTTEN_AFTER
+    deleted, _ = WorkerNode.objects.filter(seen_at__lt=gone).delete()
+    return deleted
