@@ -1,18 +1,20 @@
 """Jobs, their files, every attempt at them, their results, and the bytes all of this rests on."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Case, F, Q, QuerySet, Sum, When
+from django.db.models import Count, Q, QuerySet, Sum
 from django.utils import timezone
 
 from apps.accounts.models import OrganizationOwned, OrganizationQuerySet, User
 from apps.core.ids import uuid7
 from apps.jobs.states import COUNTED, FILE_STATES, OPEN, JobState
 from apps.queue.models import Attempt, LeasedRow, LeasedRowQuerySet, Priority
-from apps.queue.states import FINISHED, READY
+from apps.queue.states import READY, UNFINISHED, State
 
 
 def expiry() -> datetime:
@@ -75,8 +77,10 @@ class BatchJob(OrganizationOwned):
 
     class Meta:
         indexes = [
-            models.Index("organization", "-created_at", "-id", name="job_list"),
-            models.Index("created_at", name="job_open", condition=Q(state__in=sorted(OPEN))),
+            models.Index(fields=["organization", "-created_at", "-id"], name="job_list"),
+            models.Index(
+                fields=["created_at"], name="job_open", condition=Q(state__in=sorted(OPEN))
+            ),
         ]
 
     def __str__(self) -> str:
@@ -93,19 +97,25 @@ class BatchJob(OrganizationOwned):
 
 
 class BatchFileQuerySet(LeasedRowQuerySet):
-    def live_counts(self) -> dict[str, Any]:
-        """One aggregate over these files: {queued, running, retry_wait: count, progress: sum}.
+    def live_counts(self, jobs: Iterable[BatchJob]) -> dict[UUID, dict[str, Any]]:
+        """For each of `jobs`: {queued, running, retry_wait: files, progress: sum}, in one query.
 
-        `progress` sums the files that have not ended.
+        `progress` sums (0..1 each) the files that have not ended.
         """
-        unfinished = ~Q(state__in=[*FINISHED, "rejected"])
-        return self.aggregate(
-            queued=models.Count("pk", filter=Q(state="queued")),
-            running=models.Count("pk", filter=Q(state="running")),
-            retry_wait=models.Count("pk", filter=Q(state="retry_wait")),
-            progress=Sum(Case(When(unfinished, then=F("progress")), default=0.0), default=0.0),
+        rows = (
+            self.filter(job__in=[job.pk for job in jobs], state__in=UNFINISHED)
+            .order_by()
+            .values("job_id")
+            .annotate(
+                queued=Count("pk", filter=Q(state=State.QUEUED)),
+                running=Count("pk", filter=Q(state=State.RUNNING)),
+                retry_wait=Count("pk", filter=Q(state=State.RETRY_WAIT)),
+                progress_sum=Sum("progress"),
+            )
         )
-
+        nothing = {"queued": 0, "running": 0, "retry_wait": 0, "progress_sum": 0.0}
+        found = {row.pop("job_id"): row for row in rows}
+        return {job.pk: found.get(job.pk, nothing) for job in jobs}
 
     def waiting_before(self, job: BatchJob) -> int | None:
         """How many waiting files of the same lane stand before the job's first; None: none waits."""

@@ -78,16 +78,12 @@ class LeasedRow(OrganizationOwned):
         abstract = True
         indexes = [
             models.Index(
-                "lane",
-                "priority",
-                "fair_rank",
-                "id",
+                fields=["lane", "priority", "fair_rank", "id"],
                 name="%(class)s_ready",
                 condition=models.Q(state__in=[State.QUEUED, State.RETRY_WAIT], is_held=False),
             ),
             models.Index(
-                "lane",
-                "organization",
+                fields=["lane", "organization"],
                 name="%(class)s_running",
                 condition=models.Q(state=State.RUNNING),
             ),

@@ -18,7 +18,12 @@ from apps.core.errors import NotFound
 from apps.core.filters import refuse_unknown_parameters
 from apps.core.pagination import CursorPagination
 from apps.jobs import results
-from apps.jobs.api.serializers import PRIORITIES, FileSerializer, JobSerializer
+from apps.jobs.api.serializers import (
+    PRIORITIES,
+    FileSerializer,
+    JobDetailSerializer,
+    JobSerializer,
+)
 from apps.jobs.models import BatchFile, BatchJob
 from apps.jobs.services import cancel_job, delete_job, retry_job
 from apps.jobs.states import FILE_STATES, JobState
@@ -67,11 +72,17 @@ class JobList(generics.ListAPIView[BatchJob]):
         actor.require("read", "jobs")
         return BatchJob.objects.in_organization(actor.organization)
 
+    def get_serializer(self, *args: Any, **kwargs: Any) -> Any:
+        serializer = super().get_serializer(*args, **kwargs)
+        if args and kwargs.get("many"):
+            serializer.context["live"] = BatchFile.objects.live_counts(args[0])
+        return serializer
+
 
 class JobDetail(APIView):
     """One job: read it, or delete it with its files and results."""
 
-    @extend_schema(operation_id="job_read", responses=JobSerializer)
+    @extend_schema(operation_id="job_read", responses=JobDetailSerializer)
     def get(self, request: Request, job_id: UUID) -> Response:
         refuse_unknown_parameters(request)
         return _shown(request, job_of(request, job_id))
@@ -86,7 +97,7 @@ class JobDetail(APIView):
 class JobCancel(APIView):
     """Stop a job: waiting files at once, running ones within seconds. Results so far stay."""
 
-    @extend_schema(operation_id="job_cancel", request=None, responses=JobSerializer)
+    @extend_schema(operation_id="job_cancel", request=None, responses=JobDetailSerializer)
     def post(self, request: Request, job_id: UUID) -> Response:
         refuse_unknown_parameters(request)
         job = cancel_job(actor=Actor.of_request(request), job=job_of(request, job_id))
@@ -96,7 +107,7 @@ class JobCancel(APIView):
 class JobRetry(APIView):
     """Run the files again that failed or were cancelled."""
 
-    @extend_schema(operation_id="job_retry", request=None, responses=JobSerializer)
+    @extend_schema(operation_id="job_retry", request=None, responses=JobDetailSerializer)
     def post(self, request: Request, job_id: UUID) -> Response:
         refuse_unknown_parameters(request)
         job = retry_job(actor=Actor.of_request(request), job=job_of(request, job_id))
@@ -147,7 +158,7 @@ class JobResultsZip(APIView):
 
 
 def _shown(request: Request, job: BatchJob) -> Response:
-    return Response(JobSerializer(job, context={"request": request}).data)
+    return Response(JobDetailSerializer(job, context={"request": request}).data)
 
 
 def _download(stream: Any, content_type: str, name: str) -> StreamingHttpResponse:

@@ -30,14 +30,13 @@ class CountsSerializer(serializers.Serializer[Any]):
 
 
 class JobSerializer(serializers.ModelSerializer[BatchJob]):
-    """A job. Needs one aggregate over the files of an open job, none for a closed one."""
+    """A job, as lists show it."""
 
     priority = serializers.SerializerMethodField()
     state = serializers.ChoiceField(choices=[str(state) for state in JobState])
     counts = serializers.SerializerMethodField()
     progress = serializers.SerializerMethodField()
     eta_seconds = serializers.SerializerMethodField()
-    queue_position = serializers.SerializerMethodField()
     url = serializers.SerializerMethodField()
     files_url = serializers.SerializerMethodField()
     results_url = serializers.SerializerMethodField()
@@ -55,7 +54,6 @@ class JobSerializer(serializers.ModelSerializer[BatchJob]):
             "counts",
             "progress",
             "eta_seconds",
-            "queue_position",
             "revision",
             "created_at",
             "started_at",
@@ -67,12 +65,10 @@ class JobSerializer(serializers.ModelSerializer[BatchJob]):
         ]
 
     def _live(self, job: BatchJob) -> dict[str, Any]:
-        """The aggregate over the job's files, made once for each job that is shown."""
+        """What the files of `job` that have not ended are at; a list fills it for a whole page."""
         known: dict[Any, dict[str, Any]] = self.context.setdefault("live", {})
         if job.pk not in known:
-            nothing = {"queued": 0, "running": 0, "retry_wait": 0, "progress": 0.0}
-            is_open = job.state in OPEN
-            known[job.pk] = BatchFile.objects.filter(job=job).live_counts() if is_open else nothing
+            known.update(BatchFile.objects.live_counts([job]))
         return known[job.pk]
 
     @extend_schema_field(serializers.ChoiceField(choices=list(PRIORITIES)))
@@ -81,23 +77,17 @@ class JobSerializer(serializers.ModelSerializer[BatchJob]):
 
     @extend_schema_field(CountsSerializer)
     def get_counts(self, job: BatchJob) -> dict[str, int]:
-        live = {name: count for name, count in self._live(job).items() if name != "progress"}
+        live = {name: n for name, n in self._live(job).items() if name != "progress_sum"}
         return {"total": job.total, **live, **job.counts}
 
     def get_progress(self, job: BatchJob) -> float:
-        return round(fraction(job.total, job.finished_count, self._live(job)["progress"]), 4)
+        return round(fraction(job.total, job.finished_count, self._live(job)["progress_sum"]), 4)
 
     def get_eta_seconds(self, job: BatchJob) -> int | None:
         if job.state not in OPEN or job.started_at is None:
             return None
         elapsed = (timezone.now() - job.started_at).total_seconds()
         return eta_seconds(self.get_progress(job), elapsed)
-
-    def get_queue_position(self, job: BatchJob) -> int | None:
-        """How many files of all jobs stand before this one's next; None when none waits."""
-        if not self._live(job)["queued"]:
-            return None
-        return BatchFile.objects.waiting_before(job)
 
     def get_url(self, job: BatchJob) -> str:
         return self._absolute("job", job)
@@ -111,6 +101,21 @@ class JobSerializer(serializers.ModelSerializer[BatchJob]):
     def _absolute(self, name: str, job: BatchJob) -> str:
         path = reverse(name, args=[job.pk])
         return str(self.context["request"].build_absolute_uri(path))
+
+
+class JobDetailSerializer(JobSerializer):
+    """A job with its place in the line."""
+
+    queue_position = serializers.SerializerMethodField()
+
+    class Meta(JobSerializer.Meta):
+        fields = [*JobSerializer.Meta.fields, "queue_position"]
+
+    def get_queue_position(self, job: BatchJob) -> int | None:
+        """How many files of all jobs stand before this one's next; None when none waits."""
+        if not self._live(job)["queued"]:
+            return None
+        return BatchFile.objects.waiting_before(job)
 
 
 class ErrorSerializer(serializers.Serializer[Any]):
@@ -227,13 +232,13 @@ class FileDetailSerializer(FileSerializer):
         return list(AttemptSerializer(rows, many=True).data)
 
 
-class AcceptedSerializer(JobSerializer):
+class AcceptedSerializer(JobDetailSerializer):
     """The answer to a submission: the job, and why any file was refused."""
 
     rejected = serializers.SerializerMethodField()
 
-    class Meta(JobSerializer.Meta):
-        fields = [*JobSerializer.Meta.fields, "rejected"]
+    class Meta(JobDetailSerializer.Meta):
+        fields = [*JobDetailSerializer.Meta.fields, "rejected"]
 
     @extend_schema_field(FieldErrorSerializer(many=True))
     def get_rejected(self, job: BatchJob) -> list[dict[str, str]]:
