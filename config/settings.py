@@ -73,7 +73,9 @@ TEMPLATES = [
 # --- database ---------------------------------------------------------------------------------
 
 DATABASES = {
-    "default": env.db_url("DATABASE_URL", default=f"sqlite:///{DOCMILL_DATA_DIR / 'docmill.sqlite3'}")
+    "default": env.db_url(
+        "DATABASE_URL", default=f"sqlite:///{DOCMILL_DATA_DIR / 'docmill.sqlite3'}"
+    )
 }
 _database = DATABASES["default"]
 if _database["ENGINE"] == "django.db.backends.sqlite3":

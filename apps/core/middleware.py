@@ -20,7 +20,7 @@ def current_request_id() -> str:
 
 
 class RequestIdMiddleware:
-    """Takes a well-formed `X-Request-ID` or makes one; answers it and `X-Process-Time` (seconds)."""
+    """Takes a well-formed `X-Request-ID` or makes one; tells it and `X-Process-Time` in seconds."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response

@@ -1,9 +1,11 @@
 """What the OpenAPI schema says of every operation: its problems."""
 
-from typing import Any
+from typing import Any, Literal
 
 from drf_spectacular.openapi import AutoSchema
 from rest_framework import serializers
+
+Direction = Literal["request", "response"]
 
 
 class FieldErrorSerializer(serializers.Serializer[Any]):
@@ -20,16 +22,16 @@ class ProblemSerializer(serializers.Serializer[Any]):
     status = serializers.IntegerField()
     code = serializers.CharField(help_text="Stable; see docs/errors.md.")
     detail = serializers.CharField()
-    errors = FieldErrorSerializer(many=True)
+    errors = FieldErrorSerializer(many=True)  # type: ignore[assignment]  # RFC 9457's usual name
     request_id = serializers.CharField()
 
 
 class ProblemAutoSchema(AutoSchema):
     """Adds `default: Problem` to every operation, since any of them may fail."""
 
-    def _get_response_bodies(self, direction: str = "response") -> dict[str, Any]:
+    def _get_response_bodies(self, direction: Direction = "response") -> dict[str, Any]:
         responses: dict[str, Any] = super()._get_response_bodies(direction)
-        problem = self._get_response_for_code(
+        problem = self._get_response_for_code(  # type: ignore[no-untyped-call]  # spectacular's own
             ProblemSerializer, "default", ["application/problem+json"], direction
         )
         responses.setdefault("default", problem)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 from django.conf import settings
@@ -32,7 +32,7 @@ class Blob(OrganizationOwned):
     size_bytes = models.BigIntegerField()
     created_at = models.DateTimeField(default=timezone.now)
 
-    objects = OrganizationQuerySet["Blob"].as_manager()
+    objects: ClassVar[Any] = OrganizationQuerySet["Blob"].as_manager()
 
     class Meta:
         constraints = [
@@ -73,7 +73,7 @@ class BatchJob(OrganizationOwned):
     finished_at = models.DateTimeField(null=True)
     expires_at = models.DateTimeField(default=expiry)
 
-    objects = BatchJobQuerySet.as_manager()
+    objects: ClassVar[Any] = BatchJobQuerySet.as_manager()
 
     class Meta:
         indexes = [
@@ -118,7 +118,7 @@ class BatchFileQuerySet(LeasedRowQuerySet):
         return {job.pk: found.get(job.pk, nothing) for job in jobs}
 
     def waiting_before(self, job: BatchJob) -> int | None:
-        """How many waiting files of the same lane stand before the job's first; None: none waits."""
+        """How many waiting files of its lane stand before the job's first; None when none waits."""
         first = self.filter(job=job, state__in=READY, is_held=False).order_by(
             "priority", "fair_rank", "id"
         )
@@ -146,7 +146,7 @@ class BatchFile(LeasedRow):
     sha256 = models.CharField(max_length=64, blank=True, default="")
     content = models.ForeignKey(Blob, null=True, on_delete=models.PROTECT, related_name="files")
 
-    objects = BatchFileQuerySet.as_manager()
+    objects: ClassVar[Any] = BatchFileQuerySet.as_manager()
 
     class Meta(LeasedRow.Meta):
         constraints = [
@@ -205,7 +205,7 @@ class IdempotencyKey(OrganizationOwned):
     job = models.ForeignKey(BatchJob, null=True, on_delete=models.SET_NULL)
     created_at = models.DateTimeField(default=timezone.now)
 
-    objects = OrganizationQuerySet["IdempotencyKey"].as_manager()
+    objects: ClassVar[Any] = OrganizationQuerySet["IdempotencyKey"].as_manager()
 
     class Meta:
         constraints = [

@@ -46,7 +46,9 @@ def parse_options(raw: object) -> Options:
                 raise OptionError("languages", detail)
     except OptionError as error:
         field = f"options.{error.field}"
-        raise InvalidInput(error.detail, errors=[FieldError(field, "invalid", error.detail)]) from error
+        raise InvalidInput(
+            error.detail, errors=[FieldError(field, "invalid", error.detail)]
+        ) from error
     return options
 
 

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from django.db import IntegrityError, transaction
 from django.db.models import F
@@ -70,7 +71,9 @@ def submit_job(*, actor: Actor, submission: Submission, files: list[Received]) -
     if len(problems) == len(files):
         raise AllRejected(
             "No file was accepted and nothing was stored.",
-            errors=[FieldError(f.name, f.problem.code, f.problem.detail) for f in problems if f.problem],
+            errors=[
+                FieldError(f.name, f.problem.code, f.problem.detail) for f in problems if f.problem
+            ],
         )
     with transaction.atomic():
         job = BatchJob.objects.create(
@@ -122,9 +125,11 @@ def submit_once(
 
 
 def _replay(actor: Actor, replayable: Replayable) -> dict[str, Any] | None:
-    known = IdempotencyKey.objects.in_organization(actor.organization).filter(
-        user=actor.user, route=replayable.route, key=replayable.key
-    ).first()
+    known = (
+        IdempotencyKey.objects.in_organization(actor.organization)
+        .filter(user=actor.user, route=replayable.route, key=replayable.key)
+        .first()
+    )
     if known is None:
         return None
     if known.fingerprint != replayable.fingerprint:
@@ -147,7 +152,7 @@ def _file_rows(job: BatchJob, files: list[Received]) -> list[BatchFile]:
     accepted = sorted((f for f in files if f.path and not f.problem), key=lambda f: f.sha256)
     blobs = {}
     for each in accepted:  # in one order everywhere, so that two submissions cannot deadlock
-        assert each.path is not None  # noqa: S101  filtered above; tells the type checker
+        assert each.path is not None
         blobs[id(each)] = storage.put(
             job.organization, each.path, sha256=each.sha256, size_bytes=each.size_bytes
         )
@@ -183,7 +188,7 @@ def _ranks(job: BatchJob, lane: str, count: int) -> list[float]:
     )
 
 
-def close_if_done(job_id: object) -> None:
+def close_if_done(job_id: UUID) -> None:
     """Closes the job if all its files have ended. Call it after the update that locks its row."""
     job = BatchJob.objects.get(pk=job_id)
     state = outcome(job.counts, job.total)
@@ -196,7 +201,7 @@ def close_if_done(job_id: object) -> None:
         logger.info("job %s is %s: %s", job.pk, state, job.counts)
 
 
-def recount(job_id: object) -> None:
+def recount(job_id: UUID) -> None:
     """Sets the job's counters to what its files say and closes it if all have ended."""
     with transaction.atomic():
         BatchJob.objects.select_for_update().get(pk=job_id)
@@ -314,7 +319,7 @@ def delete_job(*, actor: Actor, job: BatchJob) -> None:
     storage.release(sorted(blobs))
 
 
-def mark_started(job_id: object) -> None:
+def mark_started(job_id: UUID) -> None:
     """A file of the job was claimed."""
     BatchJob.objects.filter(pk=job_id).update(
         started_at=Coalesce("started_at", Now()), revision=F("revision") + 1

@@ -14,7 +14,6 @@ from typing import Any, BinaryIO, NoReturn
 
 from django.conf import settings
 from django.core.exceptions import SuspiciousOperation
-from django.core.files.uploadedfile import UploadedFile
 from django.core.files.uploadhandler import FileUploadHandler
 from django.http import HttpRequest, QueryDict, UnreadablePostError
 from django.http.multipartparser import MultiPartParser, MultiPartParserError
@@ -173,9 +172,8 @@ class _Handler(FileUploadHandler):
     def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
         self.receiver.write(raw_data)
 
-    def file_complete(self, file_size: int) -> UploadedFile | None:
+    def file_complete(self, file_size: int) -> None:
         self.receiver.end()
-        return None
 
 
 def check_length(request: HttpRequest) -> None:
@@ -212,7 +210,7 @@ def receive(request: HttpRequest, directory: Path) -> Form:
         _raise_storage_full(error)
     finally:
         receiver.close()
-    boundary = request.content_params.get("boundary", "").encode("ascii", "replace")
+    boundary = (request.content_params or {}).get("boundary", "").encode("ascii", "replace")
     if not stream.ended_with(b"--" + boundary + b"--"):
         raise IncompleteUpload("The last part has no end. Nothing was stored.")
     return Form(fields=_single(fields), files=receiver.files)
@@ -228,7 +226,7 @@ def keep_out_of_the_way(request: HttpRequest) -> None:
 
 
 def _single(fields: QueryDict) -> dict[str, str]:
-    return {name: fields[name] for name in fields}
+    return {name: str(fields[name]) for name in fields}
 
 
 def _raise_storage_full(error: OSError) -> NoReturn:

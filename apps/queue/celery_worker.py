@@ -1,5 +1,6 @@
 """How a Celery worker becomes a worker of the queue: its row, its first rings, its drain."""
 
+from contextlib import suppress
 from typing import Any
 
 from celery import Celery, bootsteps
@@ -12,10 +13,10 @@ from apps.queue.doorbell import ring
 SEEN_EVERY_SECONDS = 10
 
 
-class Registration(bootsteps.StartStopStep):  # type: ignore[misc]  # untyped in celery-types
+class Registration(bootsteps.StartStopStep):
     """Keeps this worker's row fresh, from the main process, which never parses anything."""
 
-    requires = {"celery.worker.components:Timer", "celery.worker.components:Pool"}
+    requires = ("celery.worker.components:Timer", "celery.worker.components:Pool")
 
     def __init__(self, parent: Any, lanes: list[str], slots: int, **options: Any) -> None:
         super().__init__(parent, **options)
@@ -28,17 +29,13 @@ class Registration(bootsteps.StartStopStep):  # type: ignore[misc]  # untyped in
             ring(lane, self.slots)
 
     def stop(self, parent: Any) -> None:
-        try:
+        with suppress(*worker.DATABASE_AWAY):  # then the sweep forgets the row
             worker.unregister()
-        except worker.DATABASE_AWAY:
-            pass  # the sweep forgets the row
         connection.close()
 
     def _touch(self) -> None:
-        try:
+        with suppress(*worker.DATABASE_AWAY):  # every slot says so; the next touch comes soon
             worker.register(self.lanes, self.slots)
-        except worker.DATABASE_AWAY:
-            pass  # said by every slot already; the next touch comes soon
         # A pool process that is forked later must not inherit an open connection.
         connection.close()
 

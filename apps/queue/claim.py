@@ -74,7 +74,7 @@ def _claim_one(
         return None, True
     row.refresh_from_db()
     handler.attempt_model.objects.create(
-        row=row,  # type: ignore[misc]  # the subclass's foreign key
+        row=row,
         run=row.run,
         number=row.attempts,
         lease_token=token,

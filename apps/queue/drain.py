@@ -24,7 +24,7 @@ def reset() -> None:
 
 
 def began_at() -> float:
-    """When the drain began, by the monotonic clock that all processes share; 0.0 when it has not."""
+    """When the drain began, by the monotonic clock that all processes share; 0.0 before."""
     return float(struct.unpack(_FORMAT, _shared[:])[0])
 
 

@@ -1,7 +1,7 @@
 """Rows that workers lease, what is known of lanes and workers, and when recurring work last ran."""
 
 from datetime import timedelta
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from django.db import models
 from django.db.models.functions import Now
@@ -72,7 +72,7 @@ class LeasedRow(OrganizationOwned):
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
 
-    objects = LeasedRowQuerySet.as_manager()
+    objects: ClassVar[Any] = LeasedRowQuerySet.as_manager()
 
     class Meta:
         abstract = True
@@ -116,6 +116,8 @@ class Attempt(models.Model):
     stage = models.CharField(max_length=32, blank=True, default="")
     peak_rss_bytes = models.BigIntegerField(default=0)
     cpu_seconds = models.FloatField(default=0)
+
+    objects: ClassVar[models.Manager[Any]]
 
     class Meta:
         abstract = True

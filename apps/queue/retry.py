@@ -70,44 +70,44 @@ class Verdict:
 
 
 def backoff(retry: int, *, base_seconds: float, jitter: float) -> float:
-    """Seconds before retry number `retry` (1, 2, ...): base x 4^(retry-1), +-20 % at jitter -1..1."""
+    """Seconds before retry number `retry` (1, 2, ...): base x 4^(retry-1), +-20 % by `jitter`."""
     exact = base_seconds * BACKOFF_FACTOR ** (retry - 1)
     return float(exact * (1 + JITTER * jitter))
 
 
+# Where a failure of a class leads at once, whatever the row has been through.
+FIXED = {FailureClass.PERMANENT: State.FAILED, FailureClass.INTERRUPTED: State.QUEUED}
+
+# What may happen so many times before the row is taken for poison: the tally's field, the limit.
+POISON = {
+    FailureClass.CRASH: ("crashes", CRASHES_TO_QUARANTINE),
+    FailureClass.LOST: ("losses", LOSSES_TO_QUARANTINE),
+}
+
+
 def decide(failure: Failure, tally: Tally, *, base_seconds: float, jitter: float) -> Verdict:
     """The verdict on `failure` of a row with `tally`; `jitter` is a random number in -1..1."""
-    if failure.failure_class is not FailureClass.LOST:
-        tally = replace(tally, losses=0)  # five losses *in a row* quarantine
-    match failure.failure_class:
-        case FailureClass.PERMANENT:
-            return Verdict(State.FAILED, tally)
-        case FailureClass.TRANSIENT:
-            return _after_transient(failure, tally, base_seconds, jitter)
-        case FailureClass.RATE_LIMITED:
-            wait = failure.retry_after if failure.retry_after is not None else base_seconds
-            return Verdict(State.RETRY_WAIT, tally, min(wait, MAX_WAIT_SECONDS))
-        case FailureClass.INFRA:
-            return Verdict(State.RETRY_WAIT, tally, base_seconds, pauses_lane=True)
-        case FailureClass.RESOURCE:
-            if tally.is_heavy:
-                return Verdict(State.FAILED, tally)
-            return Verdict(State.QUEUED, replace(tally, is_heavy=True))
-        case FailureClass.CRASH:
-            tally = replace(tally, crashes=tally.crashes + 1)
-            poisoned = tally.crashes >= CRASHES_TO_QUARANTINE
-            return Verdict(State.QUARANTINED if poisoned else State.QUEUED, tally)
-        case FailureClass.LOST:
-            tally = replace(tally, losses=tally.losses + 1)
-            poisoned = tally.losses >= LOSSES_TO_QUARANTINE
-            return Verdict(State.QUARANTINED if poisoned else State.QUEUED, tally)
-        case FailureClass.INTERRUPTED:
-            return Verdict(State.QUEUED, tally)
+    why = failure.failure_class
+    if why is not FailureClass.LOST:
+        tally = replace(tally, losses=0)  # only losses *in a row* quarantine
+    if why in FIXED:
+        return Verdict(FIXED[why], tally)
+    if why in POISON:
+        field_name, limit = POISON[why]
+        count = getattr(tally, field_name) + 1
+        tally = replace(tally, **{field_name: count})
+        return Verdict(State.QUARANTINED if count >= limit else State.QUEUED, tally)
+    if why is FailureClass.RESOURCE:
+        tried = State.FAILED if tally.is_heavy else State.QUEUED
+        return Verdict(tried, replace(tally, is_heavy=True))
+    if why is FailureClass.TRANSIENT:
+        return _transient(failure, tally, base_seconds=base_seconds, jitter=jitter)
+    wait = failure.retry_after if failure.retry_after is not None else base_seconds
+    is_ours = why is FailureClass.INFRA
+    return Verdict(State.RETRY_WAIT, tally, min(wait, MAX_WAIT_SECONDS), pauses_lane=is_ours)
 
 
-def _after_transient(
-    failure: Failure, tally: Tally, base_seconds: float, jitter: float
-) -> Verdict:
+def _transient(failure: Failure, tally: Tally, *, base_seconds: float, jitter: float) -> Verdict:
     tally = replace(tally, failures=tally.failures + 1)
     if tally.failures > MAX_RETRIES:
         return Verdict(State.FAILED, tally)

@@ -25,29 +25,35 @@ def run_once(name: str, slot: int, work: Callable[[], object]) -> bool:
     """Runs `work` if nobody has run `name` for `slot` yet. An error is stored and logged."""
     row, _ = PeriodicRun.objects.get_or_create(name=name)
     mine = PeriodicRun.objects.filter(name=name, slot__lt=slot)
-    if row.slot >= slot or not mine.update(
-        slot=slot, started_at=Now(), finished_at=None, error=""
-    ):
+    if row.slot >= slot or not mine.update(slot=slot, started_at=Now(), finished_at=None, error=""):
         return False
     error = ""
     try:
         work()
-    except Exception as failed:  # noqa: BLE001  one entry's bug must not stop the others
+    except Exception as failed:
         logger.exception("periodic work %s failed", name)
         error = f"{type(failed).__name__}: {failed}"[:500]
     PeriodicRun.objects.filter(name=name, slot=slot).update(finished_at=Now(), error=error)
     return True
 
 
-class InlineScheduler(Scheduler):  # type: ignore[misc]  # celery-types leaves beat untyped
+class InlineScheduler(Scheduler):
     """A beat scheduler that calls each entry's function (a dotted path) in its own process."""
 
-    producer = None
+    producer = None  # type: ignore[assignment]  # the stock one connects to the broker
 
-    def apply_async(self, entry: ScheduleEntry, **_: Any) -> None:
-        seconds = max(entry.schedule.run_every.total_seconds(), 0.01)
+    def apply_async(
+        self,
+        entry: ScheduleEntry,
+        producer: Any = None,
+        advance: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        """Runs the entry here. Its `schedule` is a number of seconds, its `task` a dotted path."""
+        every: Any = entry.schedule
+        slot = int(time.time() / every.run_every.total_seconds())
         try:
-            run_once(entry.name, int(time.time() / seconds), import_string(entry.task))
+            run_once(str(entry.name), slot, import_string(str(entry.task)))
         except DatabaseError as error:
             logger.warning("periodic work %s: the database is away (%s)", entry.name, error)
             connection.close()

@@ -50,15 +50,13 @@ def take_back(handler: type[Handler], pk: uuid.UUID) -> bool:
 def _settle(
     handler: type[Handler], row: LeasedRow, *, failure: Failure | None, output: Output | None
 ) -> bool:
-    mine = handler.model.objects.filter(
-        pk=row.pk, lease_token=row.lease_token, state=State.RUNNING
-    )
+    mine = handler.model.objects.filter(pk=row.pk, lease_token=row.lease_token, state=State.RUNNING)
     current = mine.select_for_update().first()
     if current is None:
         logger.warning("row %s: the lease is gone, the result is dropped", row.pk)
         return False
     verdict = _verdict(current, failure)
-    if not mine.update(**_changes(current, verdict, failure)):
+    if not mine.update(**_changes(verdict, failure)):
         return False
     _close_attempt(handler, current, verdict, failure, output)
     current.refresh_from_db()
@@ -77,12 +75,10 @@ def _verdict(current: LeasedRow, failure: Failure | None) -> Verdict:
     if failure is None:
         return Verdict(State.SUCCEEDED, current.tally)
     jitter = random.uniform(-1, 1)  # noqa: S311  spreads retries; nothing secret
-    return decide(
-        failure, current.tally, base_seconds=settings.RETRY_BASE_SECONDS, jitter=jitter
-    )
+    return decide(failure, current.tally, base_seconds=settings.RETRY_BASE_SECONDS, jitter=jitter)
 
 
-def _changes(current: LeasedRow, verdict: Verdict, failure: Failure | None) -> dict[str, Any]:
+def _changes(verdict: Verdict, failure: Failure | None) -> dict[str, Any]:
     """The columns that the row's transition sets."""
     tally = verdict.tally
     changes: dict[str, Any] = {

@@ -111,7 +111,7 @@ def _outcome(handler: Handler, row: LeasedRow, keeper: LeaseKeeper) -> Output | 
         return Failure(
             FailureClass.INTERRUPTED, "queue.interrupted", "The worker was asked to stop."
         )
-    except Exception as error:  # noqa: BLE001  a bug of ours must cost one run, not the slot
+    except Exception as error:
         logger.exception("row %s: unhandled error", row.pk)
         return _failure_of(error)
 
@@ -138,7 +138,7 @@ def _settle(kind: type[Handler], row: LeasedRow, outcome: Output | Failure) -> N
             fail(kind, row, outcome)
     except DATABASE_AWAY:
         raise
-    except Exception as error:  # noqa: BLE001  the row must not stay running because of it
+    except Exception as error:
         logger.exception("row %s: its outcome cannot be stored", row.pk)
         fail(kind, row, _failure_of(error))
 

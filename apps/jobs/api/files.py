@@ -29,7 +29,9 @@ def file_of(request: Request, file_id: UUID) -> BatchFile:
     """The file, if the caller may read it. Raises NotFound outside their organization."""
     actor = Actor.of_request(request)
     files = BatchFile.objects.in_organization(actor.organization)
-    file = files.select_related("result__content", "content", "job").filter(pk=file_id).first()
+    file: BatchFile | None = (
+        files.select_related("result__content", "content", "job").filter(pk=file_id).first()
+    )
     if file is None:
         raise NotFound("There is no such file.")
     actor.require("read", "jobs", created_by_id=file.job.created_by_id)

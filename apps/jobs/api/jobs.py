@@ -39,9 +39,7 @@ class JobFilter(django_filters.FilterSet):
     created_after = django_filters.IsoDateTimeFilter("created_at", "gte")
     created_before = django_filters.IsoDateTimeFilter("created_at", "lt")
 
-    def of_priority(
-        self, jobs: QuerySet[BatchJob], _name: str, label: str
-    ) -> QuerySet[BatchJob]:
+    def of_priority(self, jobs: QuerySet[BatchJob], _name: str, label: str) -> QuerySet[BatchJob]:
         return jobs.filter(priority=PRIORITIES[label])
 
 
@@ -73,10 +71,10 @@ class JobList(generics.ListAPIView[BatchJob]):
         return BatchJob.objects.in_organization(actor.organization)
 
     def get_serializer(self, *args: Any, **kwargs: Any) -> Any:
-        serializer = super().get_serializer(*args, **kwargs)
-        if args and kwargs.get("many"):
-            serializer.context["live"] = BatchFile.objects.live_counts(args[0])
-        return serializer
+        if args and kwargs.get("many"):  # one query for the page's counts
+            live = BatchFile.objects.live_counts(args[0])
+            kwargs["context"] = {**self.get_serializer_context(), "live": live}
+        return super().get_serializer(*args, **kwargs)
 
 
 class JobDetail(APIView):
@@ -115,7 +113,7 @@ class JobRetry(APIView):
 
 
 class FilePagination(CursorPagination):
-    ordering = ("position",)
+    ordering = ("position", "id")
 
 
 class JobFiles(generics.ListAPIView[BatchFile]):
@@ -137,7 +135,8 @@ class JobResultsNdjson(APIView):
     """All files of a job as NDJSON, one line each, failed and unfinished ones included."""
 
     @extend_schema(
-        operation_id="job_results_ndjson", responses={(200, "application/x-ndjson"): OpenApiTypes.STR}
+        operation_id="job_results_ndjson",
+        responses={(200, "application/x-ndjson"): OpenApiTypes.STR},
     )
     def get(self, request: Request, job_id: UUID) -> StreamingHttpResponse:
         refuse_unknown_parameters(request)

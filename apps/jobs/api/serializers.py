@@ -1,6 +1,8 @@
 """How jobs and files look from outside. Fields may be added; these stay."""
 
+from functools import cached_property
 from typing import Any
+from uuid import UUID
 
 from django.urls import reverse
 from django.utils import timezone
@@ -64,9 +66,13 @@ class JobSerializer(serializers.ModelSerializer[BatchJob]):
             "results_url",
         ]
 
+    @cached_property
+    def _counted(self) -> dict[UUID, dict[str, Any]]:
+        return {}
+
     def _live(self, job: BatchJob) -> dict[str, Any]:
         """What the files of `job` that have not ended are at; a list fills it for a whole page."""
-        known: dict[Any, dict[str, Any]] = self.context.setdefault("live", {})
+        known: dict[UUID, dict[str, Any]] = self.context.get("live", self._counted)
         if job.pk not in known:
             known.update(BatchFile.objects.live_counts([job]))
         return known[job.pk]
@@ -257,5 +263,6 @@ class UploadSerializer(serializers.Serializer[Any]):
     priority = serializers.ChoiceField(choices=list(PRIORITIES), default="normal")
     name = serializers.CharField(max_length=200, required=False)
     options = serializers.CharField(
-        required=False, help_text='A JSON object: {"languages": ["eng"], "pages": "1-3", "ocr": "auto"}'
+        required=False,
+        help_text='A JSON object: {"languages": ["eng"], "pages": "1-3", "ocr": "auto"}',
     )

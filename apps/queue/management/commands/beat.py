@@ -3,6 +3,7 @@ import sys
 from typing import Any
 
 from celery import current_app
+from celery.beat import Service
 from django.core.management.base import BaseCommand
 
 from apps.queue.schedule import InlineScheduler
@@ -10,12 +11,10 @@ from apps.queue.schedule import InlineScheduler
 
 class Command(BaseCommand):
     help = (
-        "Runs recurring work (settings: CELERY_BEAT_SCHEDULE) on time: takes back lost files, rings "
-        "for waiting ones. At least one beat is needed; more do no harm. Example: manage.py beat"
+        "Runs recurring work (settings: CELERY_BEAT_SCHEDULE) on time: takes back lost files, "
+        "rings for waiting ones. One beat is needed, more do no harm. Example: manage.py beat"
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-        service = current_app.Beat(scheduler=InlineScheduler, loglevel="WARNING").Service
-        current_app.set_current()
-        service(current_app, scheduler_cls=InlineScheduler).start()
+        Service(current_app, scheduler_cls=InlineScheduler).start()

@@ -9,7 +9,8 @@ from apps.queue.lanes import lane_names
 
 class Command(BaseCommand):
     help = (
-        "Works on queued files until stopped. Example: manage.py work --lanes default,ocr --slots 3. "
+        "Works on queued files until stopped. "
+        "Example: manage.py work --lanes default,ocr --slots 3. "
         "SIGTERM lets running files finish within SHUTDOWN_GRACE_SECONDS and hands back the rest."
     )
 
