@@ -129,7 +129,7 @@ LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
 USE_TZ = True
 STATIC_URL = "static/"
-STATIC_ROOT = DOCMILL_DATA_DIR / "static"
+STATIC_ROOT = data_dir(str(DOCMILL_DATA_DIR / "static"))
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
@@ -159,6 +159,10 @@ SPECTACULAR_SETTINGS = {
     "VERSION": VERSION,
     "OAS_VERSION": "3.1.1",
     "SERVE_INCLUDE_SCHEMA": False,
+    "ENUM_NAME_OVERRIDES": {
+        "JobStateEnum": "apps.jobs.states.JOB_STATES",
+        "FileStateEnum": "apps.jobs.states.FILE_STATES",
+    },
 }
 
 # --- batches ------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ class JobState(StrEnum):
     CANCELLED = "cancelled"
 
 
+JOB_STATES = tuple(map(str, JobState))
 OPEN = frozenset({JobState.QUEUED, JobState.RUNNING, JobState.CANCELLING})
 CLOSED = frozenset(JobState) - OPEN
 

@@ -21,7 +21,6 @@ from apps.jobs import results
 from apps.jobs.api.serializers import (
     PRIORITIES,
     FileSerializer,
-    JobDetailSerializer,
     JobSerializer,
 )
 from apps.jobs.models import BatchFile, BatchJob
@@ -70,17 +69,11 @@ class JobList(generics.ListAPIView[BatchJob]):
         actor.require("read", "jobs")
         return BatchJob.objects.in_organization(actor.organization)
 
-    def get_serializer(self, *args: Any, **kwargs: Any) -> Any:
-        if args and kwargs.get("many"):  # one query for the page's counts
-            live = BatchFile.objects.live_counts(args[0])
-            kwargs["context"] = {**self.get_serializer_context(), "live": live}
-        return super().get_serializer(*args, **kwargs)
-
 
 class JobDetail(APIView):
     """One job: read it, or delete it with its files and results."""
 
-    @extend_schema(operation_id="job_read", responses=JobDetailSerializer)
+    @extend_schema(operation_id="job_read", responses=JobSerializer)
     def get(self, request: Request, job_id: UUID) -> Response:
         refuse_unknown_parameters(request)
         return _shown(request, job_of(request, job_id))
@@ -95,7 +88,7 @@ class JobDetail(APIView):
 class JobCancel(APIView):
     """Stop a job: waiting files at once, running ones within seconds. Results so far stay."""
 
-    @extend_schema(operation_id="job_cancel", request=None, responses=JobDetailSerializer)
+    @extend_schema(operation_id="job_cancel", request=None, responses=JobSerializer)
     def post(self, request: Request, job_id: UUID) -> Response:
         refuse_unknown_parameters(request)
         job = cancel_job(actor=Actor.of_request(request), job=job_of(request, job_id))
@@ -105,7 +98,7 @@ class JobCancel(APIView):
 class JobRetry(APIView):
     """Run the files again that failed or were cancelled."""
 
-    @extend_schema(operation_id="job_retry", request=None, responses=JobDetailSerializer)
+    @extend_schema(operation_id="job_retry", request=None, responses=JobSerializer)
     def post(self, request: Request, job_id: UUID) -> Response:
         refuse_unknown_parameters(request)
         job = retry_job(actor=Actor.of_request(request), job=job_of(request, job_id))
@@ -157,7 +150,7 @@ class JobResultsZip(APIView):
 
 
 def _shown(request: Request, job: BatchJob) -> Response:
-    return Response(JobDetailSerializer(job, context={"request": request}).data)
+    return Response(JobSerializer(job, context={"request": request}).data)
 
 
 def _download(stream: Any, content_type: str, name: str) -> StreamingHttpResponse:

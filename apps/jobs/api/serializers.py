@@ -13,7 +13,7 @@ from apps.core.schema import FieldErrorSerializer
 from apps.jobs.models import BatchFile, BatchJob, FileAttempt
 from apps.jobs.progress import eta_seconds, fraction
 from apps.jobs.results import error_of
-from apps.jobs.states import FILE_STATES, OPEN, JobState
+from apps.jobs.states import FILE_STATES, JOB_STATES, OPEN
 from apps.queue.models import Priority
 
 PRIORITIES = {label: value for value, label in Priority.choices}
@@ -35,10 +35,11 @@ class JobSerializer(serializers.ModelSerializer[BatchJob]):
     """A job, as lists show it."""
 
     priority = serializers.SerializerMethodField()
-    state = serializers.ChoiceField(choices=[str(state) for state in JobState])
+    state = serializers.ChoiceField(choices=list(JOB_STATES))
     counts = serializers.SerializerMethodField()
     progress = serializers.SerializerMethodField()
     eta_seconds = serializers.SerializerMethodField()
+    queue_position = serializers.SerializerMethodField()
     url = serializers.SerializerMethodField()
     files_url = serializers.SerializerMethodField()
     results_url = serializers.SerializerMethodField()
@@ -56,6 +57,7 @@ class JobSerializer(serializers.ModelSerializer[BatchJob]):
             "counts",
             "progress",
             "eta_seconds",
+            "queue_position",
             "revision",
             "created_at",
             "started_at",
@@ -67,15 +69,15 @@ class JobSerializer(serializers.ModelSerializer[BatchJob]):
         ]
 
     @cached_property
-    def _counted(self) -> dict[UUID, dict[str, Any]]:
-        return {}
+    def _page(self) -> tuple[dict[UUID, dict[str, Any]], dict[UUID, int]]:
+        """Live counts and places in line of all jobs that are shown: a fixed number of queries."""
+        shown = (self.parent or self).instance
+        jobs = [shown] if isinstance(shown, BatchJob) else list(shown or [])
+        return BatchFile.objects.live_counts(jobs), BatchFile.objects.waiting_before(jobs)
 
     def _live(self, job: BatchJob) -> dict[str, Any]:
-        """What the files of `job` that have not ended are at; a list fills it for a whole page."""
-        known: dict[UUID, dict[str, Any]] = self.context.get("live", self._counted)
-        if job.pk not in known:
-            known.update(BatchFile.objects.live_counts([job]))
-        return known[job.pk]
+        """What the files of `job` that have not ended are at."""
+        return self._page[0][job.pk]
 
     @extend_schema_field(serializers.ChoiceField(choices=list(PRIORITIES)))
     def get_priority(self, job: BatchJob) -> str:
@@ -95,6 +97,10 @@ class JobSerializer(serializers.ModelSerializer[BatchJob]):
         elapsed = (timezone.now() - job.started_at).total_seconds()
         return eta_seconds(self.get_progress(job), elapsed)
 
+    def get_queue_position(self, job: BatchJob) -> int | None:
+        """How many files of all jobs stand before this one's next; None when none waits."""
+        return self._page[1].get(job.pk)
+
     def get_url(self, job: BatchJob) -> str:
         return self._absolute("job", job)
 
@@ -107,21 +113,6 @@ class JobSerializer(serializers.ModelSerializer[BatchJob]):
     def _absolute(self, name: str, job: BatchJob) -> str:
         path = reverse(name, args=[job.pk])
         return str(self.context["request"].build_absolute_uri(path))
-
-
-class JobDetailSerializer(JobSerializer):
-    """A job with its place in the line."""
-
-    queue_position = serializers.SerializerMethodField()
-
-    class Meta(JobSerializer.Meta):
-        fields = [*JobSerializer.Meta.fields, "queue_position"]
-
-    def get_queue_position(self, job: BatchJob) -> int | None:
-        """How many files of all jobs stand before this one's next; None when none waits."""
-        if not self._live(job)["queued"]:
-            return None
-        return BatchFile.objects.waiting_before(job)
 
 
 class ErrorSerializer(serializers.Serializer[Any]):
@@ -144,7 +135,7 @@ class ResultSummarySerializer(serializers.Serializer[Any]):
 
 
 class FileSerializer(serializers.ModelSerializer[BatchFile]):
-    """A file of a job. `duplicate_of` is always null until files with the same bytes are joined."""
+    """A file of a job."""
 
     job_id = serializers.UUIDField()
     state = serializers.ChoiceField(choices=list(FILE_STATES))
@@ -238,13 +229,13 @@ class FileDetailSerializer(FileSerializer):
         return list(AttemptSerializer(rows, many=True).data)
 
 
-class AcceptedSerializer(JobDetailSerializer):
+class AcceptedSerializer(JobSerializer):
     """The answer to a submission: the job, and why any file was refused."""
 
     rejected = serializers.SerializerMethodField()
 
-    class Meta(JobDetailSerializer.Meta):
-        fields = [*JobDetailSerializer.Meta.fields, "rejected"]
+    class Meta(JobSerializer.Meta):
+        fields = [*JobSerializer.Meta.fields, "rejected"]
 
     @extend_schema_field(FieldErrorSerializer(many=True))
     def get_rejected(self, job: BatchJob) -> list[dict[str, str]]:
