@@ -1,0 +1,230 @@
+"""What a processor is given and what it gives back. Pure; both sides of the child's pipe use it."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+OCR_MODES = ("auto", "never", "force")
+MAX_LANGUAGES = 5
+LANGUAGE_CODE = re.compile(r"[A-Za-z][A-Za-z0-9_]{1,31}")
+PAGE_RANGES = re.compile(r"\d{1,6}(-\d{1,6})?(,\d{1,6}(-\d{1,6})?){0,99}")
+
+
+class OptionError(ValueError):
+    """An option that cannot be used: `field` names it, `detail` is a sentence for a person."""
+
+    def __init__(self, field: str, detail: str) -> None:
+        super().__init__(f"{field}: {detail}")
+        self.field = field
+        self.detail = detail
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the submitter may choose.
+
+    `languages` are Tesseract codes (eng, deu) for OCR, best first; none means English. `pages`
+    is a list such as "1-3,7", counted from 1; "" is all. `ocr` is auto, never or force.
+    """
+
+    languages: tuple[str, ...] = ()
+    pages: str = ""
+    ocr: str = "auto"
+
+    @classmethod
+    def parse(cls, raw: Mapping[str, object]) -> "Options":
+        """Options from decoded JSON. Raises OptionError for unknown keys and unusable values.
+
+        Whether a language is installed is not known here; see `registry.languages`.
+        """
+        for key in raw:
+            if key not in ("languages", "pages", "ocr"):
+                raise OptionError(str(key), "There is no such option.")
+        return cls(
+            languages=_languages(raw.get("languages", ())),
+            pages=_pages(raw.get("pages", "")),
+            ocr=_ocr(raw.get("ocr", "auto")),
+        )
+
+    def to_json(self) -> dict[str, object]:
+        return {"languages": list(self.languages), "pages": self.pages, "ocr": self.ocr}
+
+    def page_numbers(self, count: int) -> list[int]:
+        """The chosen pages of a document of `count` pages, ascending, without repetition."""
+        if not self.pages:
+            return list(range(1, count + 1))
+        chosen: set[int] = set()
+        for first, last in _ranges(self.pages):
+            chosen.update(range(first, min(last, count) + 1))
+        return sorted(chosen)
+
+
+def _languages(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple) or not all(isinstance(code, str) for code in value):
+        raise OptionError("languages", 'This is a list of language codes such as ["eng", "deu"].')
+    if len(value) > MAX_LANGUAGES:
+        raise OptionError("languages", f"At most {MAX_LANGUAGES} languages can be given.")
+    for code in value:
+        if not LANGUAGE_CODE.fullmatch(code):
+            raise OptionError("languages", f"{code[:40]!r} is not a language code.")
+    return tuple(dict.fromkeys(value))
+
+
+def _pages(value: object) -> str:
+    if not isinstance(value, str):
+        raise OptionError("pages", 'This is a text such as "1-3,7".')
+    pages = value.replace(" ", "")
+    if pages and not PAGE_RANGES.fullmatch(pages):
+        raise OptionError("pages", 'This is a list of page numbers and ranges such as "1-3,7".')
+    if any(first < 1 or last < first for first, last in _ranges(pages)):
+        raise OptionError("pages", "Pages count from 1, and a range ends at or after its start.")
+    return pages
+
+
+def _ocr(value: object) -> str:
+    if value not in OCR_MODES:
+        raise OptionError("ocr", f"This is one of {', '.join(OCR_MODES)}.")
+    return str(value)
+
+
+def _ranges(pages: str) -> list[tuple[int, int]]:
+    parts = (part.partition("-") for part in pages.split(",") if part)
+    return [(int(first), int(last or first)) for first, _, last in parts]
+
+
+@dataclass(frozen=True)
+class Document:
+    """One file to read: `path` on disk, `name` as the submitter gave it, `kind` from `kinds`."""
+
+    path: Path
+    name: str
+    kind: str
+    options: Options = Options()
+
+
+@dataclass(frozen=True)
+class Page:
+    """Text of one page. `number` counts from 1; `confidence` is the OCR's own, 0 to 100."""
+
+    number: int
+    text: str
+    ocr: bool = False
+    confidence: float | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text", clean(self.text))
+
+    def to_json(self) -> dict[str, object]:
+        shown = {"number": self.number, "text": self.text, "ocr": self.ocr}
+        return shown if self.confidence is None else {**shown, "confidence": self.confidence}
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> "Page":
+        confidence = raw.get("confidence")
+        return cls(
+            number=int(raw["number"]),
+            text=str(raw["text"]),
+            ocr=bool(raw["ocr"]),
+            confidence=None if confidence is None else float(confidence),
+        )
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """What was read. All text in it is storable: no NUL, no lone surrogates.
+
+    `engine` names what read it, with versions; `language` is an ISO 639-1 code, or "" when
+    unsure; `warnings` are sentences; `quality` is full, or partial when something is missing.
+    """
+
+    pages: tuple[Page, ...]
+    kind: str
+    engine: str
+    language: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    quality: str = "full"
+
+    def __post_init__(self) -> None:
+        metadata = {clean(key): clean(value) for key, value in self.metadata.items()}
+        object.__setattr__(self, "metadata", metadata)
+        object.__setattr__(self, "warnings", tuple(clean(warning) for warning in self.warnings))
+
+    @property
+    def text(self) -> str:
+        return "\n\n".join(page.text for page in self.pages)
+
+    @property
+    def page_count(self) -> int:
+        return len(self.pages)
+
+    @property
+    def word_count(self) -> int:
+        return sum(len(page.text.split()) for page in self.pages)
+
+    def to_json(self) -> dict[str, object]:
+        return {
+            "pages": [page.to_json() for page in self.pages],
+            "kind": self.kind,
+            "engine": self.engine,
+            "language": self.language,
+            "metadata": dict(self.metadata),
+            "warnings": list(self.warnings),
+            "quality": self.quality,
+        }
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> "Extraction":
+        """The inverse of `to_json`. Raises KeyError, TypeError or ValueError on another shape."""
+        metadata = dict(raw["metadata"])
+        return cls(
+            pages=tuple(Page.from_json(page) for page in raw["pages"]),
+            kind=clean(str(raw["kind"])),
+            engine=clean(str(raw["engine"])),
+            language=clean(str(raw["language"])),
+            metadata={str(key): str(value) for key, value in metadata.items()},
+            warnings=tuple(str(warning) for warning in raw["warnings"]),
+            quality="full" if raw["quality"] == "full" else "partial",
+        )
+
+
+class Report(Protocol):
+    """How a processor tells that it is alive: `report(done, total, note)`, `done` never falling.
+
+    A finished page given along is kept even when the processor is stopped before its end.
+    """
+
+    def __call__(self, done: int, total: int, note: str, page: Page | None = None) -> None: ...
+
+
+class Processor(Protocol):
+    """What reads documents, as a class without constructor arguments.
+
+    It is constructed in the child before rights are given up: imports, models and tables are
+    loaded there, for afterwards the interpreter's own files may be out of reach. `operations`
+    are verbs of the API (extract, ocr), `accepts` are names from `kinds`.
+
+    `run` raises BadDocument when the document is at fault and Unavailable when trying again may
+    help; whatever else it raises counts as a fault of the processor.
+    """
+
+    name: str
+    version: str
+    operations: frozenset[str]
+    accepts: frozenset[str]
+
+    def run(self, document: Document, report: Report) -> Extraction: ...
+
+
+def clean(text: str) -> str:
+    """`text` without NUL, which PostgreSQL refuses, and without lone surrogates (as U+FFFD)."""
+    if "\x00" in text:
+        text = text.replace("\x00", "")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        # Through UTF-16, so that two halves of one character come together again.
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text

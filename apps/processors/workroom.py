@@ -1,0 +1,72 @@
+"""The private folder a child works in: its document is copied there, and everything goes after."""
+
+import contextlib
+import fcntl
+import os
+import secrets
+import shutil
+import tempfile
+from pathlib import Path
+
+from apps.processors.sandbox import nobody
+
+PREFIX = "docmill-read-"
+LOCK = "lock"
+
+
+class Workroom:
+    """A folder with an unguessable name that only the child's user can enter.
+
+    It lies in a folder that nobody but us can list, so that two children of the same user do not
+    find each other's documents. The lock tells others that it is in use.
+    """
+
+    def __init__(self) -> None:
+        sweep(Path(tempfile.gettempdir()))
+        self._base = Path(tempfile.mkdtemp(prefix=PREFIX))
+        self._lock = os.open(self._base / LOCK, os.O_CREAT | os.O_RDWR, 0o600)
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        self.path = self._base / secrets.token_hex(16)
+        self.path.mkdir(mode=0o700)
+        if os.geteuid() == 0:
+            self._base.chmod(0o711)
+            os.chown(self.path, *nobody())
+
+    def bring(self, source: Path, suffix: str) -> str:
+        """Copy `source` in. Returns its name, to be opened relative to the room.
+
+        A copy, not a link: the child's user becomes its owner. Raises OSError when there is no
+        room on the disk.
+        """
+        name = f"document{suffix}"
+        target = self.path / name
+        shutil.copyfile(source, target)
+        target.chmod(0o400)
+        if os.geteuid() == 0:
+            os.chown(target, *nobody())
+        return name
+
+    def tidy(self) -> None:
+        """Remove what lies in the room."""
+        for entry in os.scandir(self.path):
+            if entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry.path, ignore_errors=True)
+            else:
+                Path(entry.path).unlink(missing_ok=True)
+
+    def remove(self) -> None:
+        shutil.rmtree(self._base, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            os.close(self._lock)
+
+
+def sweep(folder: Path) -> None:
+    """Remove rooms in `folder` whose owner was killed: those whose lock nobody holds."""
+    for base in folder.glob(f"{PREFIX}*"):
+        with contextlib.suppress(OSError):  # somebody else's, or just being made or removed
+            lock = os.open(base / LOCK, os.O_RDWR)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(base, ignore_errors=True)
+            finally:
+                os.close(lock)
