@@ -1,0 +1,110 @@
+# Docmill. `make` alone lists the targets.
+#
+# Needs Python 3.11 or newer with pip, and make; no root. Everything it installs goes to .tools and
+# .venv in this folder, each file checked against the hashes in the lock files.
+# PYTHON=/path/to/python3 chooses another Python.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help run test test-sqlite test-postgres check check-lint check-format check-types \
+	check-imports check-sizes check-migrations check-django check-schema lock format clean
+
+export PYTHON
+export UV_PYTHON_DOWNLOADS := never
+
+UV := .tools/bin/uv
+PY := .venv/bin/python
+WORKERS ?= 2
+PYTEST := $(PY) -m pytest -n $(WORKERS) --fail-on-skip --cov --cov-report=
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+run: .venv/.run ## start everything with the sample documents; Ctrl-C ends it
+	@exec $(PY) manage.py up --samples samples
+
+test: check test-sqlite test-postgres ## every check, then the tests on both databases
+	@rm -f .coverage
+	@$(PY) -m coverage combine --quiet --keep .coverage.sqlite .coverage.postgres
+	@$(PY) -m coverage json --quiet -o .coverage.json
+	@$(PY) .ci/coverage_gate.py .coverage.json
+
+test-sqlite: .venv/.dev ## the tests on SQLite
+	COVERAGE_FILE=.coverage.sqlite $(PYTEST)
+
+test-postgres: .venv/.dev ## the tests on PostgreSQL, from a wheel
+	COVERAGE_FILE=.coverage.postgres $(PYTEST) --database postgres
+
+check: check-lint check-format check-types check-imports check-sizes check-migrations check-django check-schema ## everything that needs no test
+
+check-lint: .venv/.dev
+	@$(PY) -m ruff check --quiet .
+
+check-format: .venv/.dev
+	@$(PY) -m ruff format --quiet --diff .
+
+check-types: .venv/.dev
+	@.ci/scratch $(PY) -m mypy
+
+check-imports: .venv/.dev
+	@.venv/bin/lint-imports --no-logo
+
+check-sizes: .venv/.dev
+	@$(PY) .ci/sizes.py
+
+check-migrations: .venv/.dev
+	@.ci/scratch $(PY) manage.py makemigrations --check --dry-run
+
+check-django: .venv/.dev
+	@.ci/scratch $(PY) manage.py check --fail-level WARNING
+
+check-schema: .venv/.dev
+	@.ci/scratch $(PY) manage.py spectacular --validate --fail-on-warn --file /dev/null
+
+format: .venv/.dev ## put the code into the house format
+	@$(PY) -m ruff check --quiet --fix-only .
+	@$(PY) -m ruff format .
+
+lock: $(UV) ## write the lock files anew; UPGRADE=--upgrade takes newer versions
+	$(COMPILE) pyproject.toml -o requirements.lock
+	$(COMPILE) pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock
+
+COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 \
+	--no-header --no-annotate $(UPGRADE)
+
+clean: ## remove what make installed and what checks left; data/ stays
+	rm -rf .tools .venv .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache \
+		.import_linter_cache .hypothesis htmlcov
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --- what gets installed; a stamp that is newer than its lock file costs nothing -----------------
+
+PIP_OPTIONS := --quiet --disable-pip-version-check --root-user-action ignore --no-deps --require-hashes
+
+# uv is quick; pip knows the proxies and certificates that someone may have set up for it alone.
+define sync
+@$(UV) pip sync --quiet --require-hashes --python $(PY) $(1) || { \
+	echo "uv could not fetch them; trying with pip, which takes longer"; \
+	python=$$(.ci/find-python) && "$$python" -m pip --python $(PY) install $(PIP_OPTIONS) -r $(1); }
+endef
+
+# --target: neither root nor a virtual environment, and no refusal on systems that manage their own.
+$(UV): .ci/requirements-uv.lock
+	@python=$$(.ci/find-python) && rm -rf .tools && \
+		"$$python" -m pip install $(PIP_OPTIONS) \
+		--target .tools --requirement $<
+	@touch $@
+
+.venv/bin/python: | $(UV)
+	@python=$$(.ci/find-python) && $(UV) venv --quiet --clear --python "$$python" .venv
+
+.venv/.run: requirements.lock | .venv/bin/python
+	@echo "Installing what Docmill needs into .venv (once)"
+	$(call sync,$<)
+	@touch $@
+
+# Second to .run, which takes away what it does not list.
+.venv/.dev: requirements-dev.lock .venv/.run
+	@echo "Installing what the tests need into .venv (once)"
+	$(call sync,$<)
+	@touch $@

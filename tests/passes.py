@@ -1,0 +1,97 @@
+"""Which test runs in which pass, which one alone, and that none is left out in silence."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.servers import scratch_key
+
+MARKERS = (
+    "postgres: proves what only PostgreSQL does; runs in its pass only",
+    "once: the same on every database; runs in the SQLite pass only",
+    "alone: needs the machine to itself; no other test of this run goes on meanwhile",
+)
+ALLOWED_SKIP = "needs "
+"""A test may be skipped for what the machine lacks, and its reason then says so."""
+
+refused_key = pytest.StashKey[list[str]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--fail-on-skip",
+        action="store_true",
+        help=f'fail when a test is skipped and its reason does not begin with "{ALLOWED_SKIP}"',
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for marker in MARKERS:
+        config.addinivalue_line("markers", marker)
+    config.stash[refused_key] = []
+    if "TEST_TURNS" not in os.environ:  # workers inherit it
+        config.add_cleanup(lambda: os.environ.pop("TEST_TURNS", None))
+        os.environ["TEST_TURNS"] = str(config.stash[scratch_key])
+    config.pluginmanager.register(SkipGuard(config), "skip-guard")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves out what belongs to the other pass; pytest counts it as deselected."""
+    other = "postgres" if config.getoption("database") == "sqlite" else "once"
+    deselected = [item for item in items if item.get_closest_marker(other)]
+    if deselected:
+        config.hook.pytest_deselected(items=deselected)
+        items[:] = [item for item in items if not item.get_closest_marker(other)]
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Tests of parallel processes share the machine; one marked `alone` waits until it is free."""
+    with turn(Path(os.environ["TEST_TURNS"]), alone=bool(item.get_closest_marker("alone"))):
+        return (yield)
+
+
+@contextmanager
+def turn(directory: Path, *, alone: bool) -> Iterator[None]:
+    """Holds a readers-writer lock between processes. The gate keeps writers from starving."""
+    with ExitStack() as stack:
+        machine = stack.enter_context((directory / "machine.lock").open("w"))
+        with (directory / "gate.lock").open("w") as gate:
+            fcntl.flock(gate, fcntl.LOCK_EX)
+            fcntl.flock(machine, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        yield
+
+
+class SkipGuard:
+    """Remembers skips without an allowed reason, and fails the run for them if it is asked to."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.refused = config.stash[refused_key]
+        self.is_asked = config.getoption("fail_on_skip")
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self._look_at(report)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        self._look_at(report)
+
+    def _look_at(self, report: pytest.TestReport | pytest.CollectReport) -> None:
+        if report.skipped and not hasattr(report, "wasxfail"):
+            reason = str(report.longrepr[2] if isinstance(report.longrepr, tuple) else "")
+            if not reason.removeprefix("Skipped: ").startswith(ALLOWED_SKIP):
+                self.refused.append(f"{report.nodeid}: {reason or 'no reason'}")
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        if self.is_asked and self.refused and exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if self.is_asked and self.refused:
+            terminalreporter.section("skipped, and not for what this machine lacks")
+            for line in self.refused:
+                terminalreporter.line(line)
