@@ -108,6 +108,8 @@ CACHES = {
 
 # --- accounts -----------------------------------------------------------------------------------
 
+DOCMILL_ADMIN_EMAIL = env("DOCMILL_ADMIN_EMAIL", default="admin@localhost")
+
 AUTH_USER_MODEL = "accounts.User"
 PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.Argon2PasswordHasher",
@@ -167,7 +169,6 @@ SPECTACULAR_SETTINGS = {
 
 # --- batches ------------------------------------------------------------------------------------
 
-ENABLE_BATCH = env.bool("ENABLE_BATCH", default=True)
 BATCH_MAX_FILES = env.int("BATCH_MAX_FILES", default=50)
 BATCH_MAX_FILE_BYTES = env.int("BATCH_MAX_FILE_BYTES", default=50 * 1024 * 1024)
 STORAGE_MIN_FREE_BYTES = env.int("STORAGE_MIN_FREE_BYTES", default=1024**3)
@@ -262,6 +263,8 @@ LOGGING = {
         }
     },
     "root": {"handlers": ["console"], "level": LOG_LEVEL},
+    # A line for every sweep, every five seconds, would bury the rest.
+    "loggers": {"celery.beat": {"level": "WARNING"}},
 }
 
 SENTRY_DSN = env("SENTRY_DSN", default="")

@@ -31,8 +31,7 @@ class Actor:
         `created_by_id` is the id of the user who made the thing in question, when there is one.
         The thing must be of the actor's organization: look it up with `in_organization` first.
         """
-        is_owner = created_by_id is not None and created_by_id == self.user.pk
-        return allows(self.role, action, resource, is_owner=is_owner)
+        return allows(self.role, action, resource, is_owner=created_by_id == self.user.pk)
 
     def require(
         self, action: Action, resource: Resource, *, created_by_id: int | None = None

@@ -47,7 +47,10 @@ class Transcript:
         self._last: collections.deque[str] = collections.deque(maxlen=LINES_REMEMBERED)
         self._reader: threading.Thread | None = None
         self._file = RotatingFileHandler(
-            directory / f"{name}.log", maxBytes=LOG_BYTES, backupCount=LOG_FILES_KEPT, encoding="utf-8"
+            directory / f"{name}.log",
+            maxBytes=LOG_BYTES,
+            backupCount=LOG_FILES_KEPT,
+            encoding="utf-8",
         )
 
     def follow(self, stream: BinaryIO) -> None:

@@ -151,7 +151,7 @@ def start_kept(
     In a session of its own: Ctrl-C in a terminal goes to the whole foreground group, and the order
     of the stop is ours to decide.
     """
-    return subprocess.Popen(  # noqa: S603  commands are put together here, from settings
+    return subprocess.Popen(
         [sys.executable, "-I", "-S", keeper.__file__, *command],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE if is_heard else None,

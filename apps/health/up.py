@@ -87,7 +87,7 @@ class Up:
             if first_run.collect_static(self.data / "static.stamp"):
                 self._check_stop()
             admin = first_run.ensure_admin(
-                getattr(settings, "DOCMILL_ADMIN_EMAIL", first_run.ADMIN_EMAIL)
+                settings.DOCMILL_ADMIN_EMAIL
             )
             if admin:
                 first_run.ensure_api_key(admin, self.data / "api_key")

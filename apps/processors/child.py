@@ -23,8 +23,6 @@ from apps.processors.protocol import Document, Options, Page
 if TYPE_CHECKING:
     from apps.processors.protocol import Processor
 
-SECONDS_BETWEEN_REPORTS = 0.1
-
 
 class Line:
     """The two pipes to the parent, moved away from descriptors 0 and 1.
@@ -57,17 +55,12 @@ class Line:
 
 
 class Reporter:
-    """What a processor calls as `report`. Not every call is sent on: pages are, and the last."""
+    """What a processor calls as `report`; the host decides how often it is passed on."""
 
     def __init__(self, line: Line) -> None:
         self._line = line
-        self._silent_until = 0.0
 
     def __call__(self, done: int, total: int, note: str, page: Page | None = None) -> None:
-        now = time.monotonic()
-        if page is None and done < total and now < self._silent_until:
-            return
-        self._silent_until = now + SECONDS_BETWEEN_REPORTS
         message: dict[str, object] = {"progress": [done, total, note[:200]]}
         if page is not None:
             message["page"] = page.to_json()

@@ -7,10 +7,9 @@ child died, ran into a limit, was stopped, or the processor has a bug. Everythin
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from apps.processors.protocol import Extraction
+from apps.processors.protocol import Extraction, clean
 
 MAX_DETAIL = 500
 MAX_TRACEBACK = 20_000
@@ -31,7 +30,7 @@ class ProcessingError(Exception):
 
     def __init__(self, detail: str = "") -> None:
         super().__init__(detail)
-        self.detail = detail
+        self.detail = clean(detail)
         self.usage: Usage | None = None
 
     def __str__(self) -> str:
@@ -72,7 +71,7 @@ class OutOfResources(ProcessingError):
     `partial` holds the pages that were finished before, if any.
     """
 
-    def __init__(self, code: str, detail: str, partial: "Extraction | None" = None) -> None:
+    def __init__(self, code: str, detail: str, partial: Extraction | None = None) -> None:
         super().__init__(detail)
         self.code = code
         self.partial = partial

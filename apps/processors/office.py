@@ -49,9 +49,7 @@ class Office:
 
 def _refusal(message: str, damaged: str) -> BadDocument:
     said = message.lower()
-    if any(word in said for word in # What xberg 1.3 adds to the headings of a DOCX.
-STYLE_NOTE = re.compile(r" \(style_name: (?:Title|heading \d)\)$", re.MULTILINE | re.IGNORECASE)
-WORDS_OF_ENCRYPTION):
+    if any(word in said for word in WORDS_OF_ENCRYPTION):
         return BadDocument("document.encrypted", "The file is protected by a password.")
     if any(word in said for word in WORDS_OF_BOMBS):
         return BadDocument("document.bomb", "The file would unpack to far more than it should.")

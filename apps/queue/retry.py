@@ -10,6 +10,8 @@ MAX_RETRIES = 3
 """Counted runs again after the first, so four executions at most."""
 BACKOFF_FACTOR = 4
 JITTER = 0.2
+MIN_WAIT_SECONDS = 1
+"""What "Retry-After: 0" is taken for: waits are not counted, so they must not be a busy loop."""
 MAX_WAIT_SECONDS = 24 * 3600
 CRASHES_TO_QUARANTINE = 2
 LOSSES_TO_QUARANTINE = 5
@@ -102,9 +104,10 @@ def decide(failure: Failure, tally: Tally, *, base_seconds: float, jitter: float
         return Verdict(tried, replace(tally, is_heavy=True))
     if why is FailureClass.TRANSIENT:
         return _transient(failure, tally, base_seconds=base_seconds, jitter=jitter)
-    wait = failure.retry_after if failure.retry_after is not None else base_seconds
+    asked = failure.retry_after
+    wait = base_seconds if asked is None else max(asked, MIN_WAIT_SECONDS)
     is_ours = why is FailureClass.INFRA
-    return Verdict(State.RETRY_WAIT, tally, min(wait, MAX_WAIT_SECONDS), pauses_lane=is_ours)
+    return Verdict(State.RETRY_WAIT, tally, _bounded(wait), pauses_lane=is_ours)
 
 
 def _transient(failure: Failure, tally: Tally, *, base_seconds: float, jitter: float) -> Verdict:
@@ -112,4 +115,8 @@ def _transient(failure: Failure, tally: Tally, *, base_seconds: float, jitter: f
     if tally.failures > MAX_RETRIES:
         return Verdict(State.FAILED, tally)
     delay = backoff(tally.failures, base_seconds=base_seconds, jitter=jitter)
-    return Verdict(State.RETRY_WAIT, tally, max(delay, failure.retry_after or 0))
+    return Verdict(State.RETRY_WAIT, tally, _bounded(max(delay, failure.retry_after or 0)))
+
+
+def _bounded(seconds: float) -> float:
+    return min(seconds, MAX_WAIT_SECONDS)

@@ -12,7 +12,7 @@ from apps.accounts.actor import SESSION_KEY, Actor
 from apps.accounts.errors import Forbidden
 from apps.accounts.models import Membership, Organization, User
 from apps.accounts.roles import Role
-from apps.accounts.services import create_api_key, create_organization
+from apps.accounts.services import add_member, create_api_key, create_organization
 
 
 def in_session(user: User | AnonymousUser, organization_id: object = None) -> HttpRequest:
@@ -29,7 +29,8 @@ def test_a_session_acts_in_the_organization_switched_to(bob: User, acme: Organiz
 
 
 def test_a_session_starts_in_the_personal_organization(alice: User) -> None:
-    create_organization(name="Made later", owner=alice)
+    alice.personal_organization.memberships.get().delete()
+    add_member(organization=alice.personal_organization, user=alice, role=Role.OWNER)
 
     actor = Actor.of_request(in_session(alice))
 
@@ -107,6 +108,21 @@ def test_a_key_on_a_request_acts_where_the_key_belongs(alice: User, acme: Organi
     actor = Actor.of_request(request)
 
     assert (actor.organization, actor.role, actor.key) == (acme, Role.READER, key)
+
+
+def test_a_key_on_a_request_has_its_users_role_there(alice: User, acme: Organization) -> None:
+    key, _ = create_api_key(organization=acme, user=alice, name="ci")
+    Membership.objects.filter(user=alice, organization=acme).update(role=Role.READER)
+    request = in_session(alice)
+    request.auth = key  # type: ignore[attr-defined]  # as Django REST framework leaves it
+
+    assert Actor.of_request(request).role == Role.READER
+
+    Membership.objects.filter(user=alice, organization=acme).delete()
+    request = in_session(alice)
+    request.auth = key  # type: ignore[attr-defined]  # as Django REST framework leaves it
+    with pytest.raises(Forbidden):
+        Actor.of_request(request)
 
 
 def test_a_contributor_changes_what_they_made(bob: User, alice: User, acme: Organization) -> None:

@@ -103,6 +103,13 @@ def test_an_organization_needs_a_name(alice: User, name: str) -> None:
     assert Organization.objects.count() == before
 
 
+def test_no_organization_without_an_owner(db: None) -> None:
+    with pytest.raises(ValueError, match="unsaved"):
+        create_organization(name="Nobody's", owner=User(email="nobody@example.com"))
+
+    assert not Organization.objects.exists()
+
+
 def test_a_role_is_not_given_twice(bob: User, acme: Organization) -> None:
     with pytest.raises(AlreadyMember):
         add_member(organization=acme, user=bob, role=Role.OWNER)
@@ -112,7 +119,7 @@ def test_a_role_is_not_given_twice(bob: User, acme: Organization) -> None:
 
 def test_a_role_that_does_not_exist_is_not_given(charlie: User, acme: Organization) -> None:
     with pytest.raises(ValueError, match="king"):
-        add_member(organization=acme, user=charlie, role="king")  # type: ignore[arg-type]
+        add_member(organization=acme, user=charlie, role="king")  # type: ignore[arg-type]  # on purpose
 
 
 def test_a_key_shows_its_token_once_and_keeps_none_of_it(alice: User, acme: Organization) -> None:

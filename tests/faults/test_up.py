@@ -4,7 +4,6 @@ import http.client
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import stat
@@ -29,12 +28,12 @@ NOTHING_LEFT_SECONDS = 5.0
 class Up:
     """A running `up` on a data directory of its own."""
 
-    def __init__(self, data: Path, log: Path, *arguments: str, port: int, env: dict[str, str]):
+    def __init__(self, data: Path, log: Path, *, port: int, env: dict[str, str]) -> None:
         self.data = data
         self.socket = data / "valkey" / "valkey.sock"
         self.wished_port = port
         self.process = Process(
-            *("up", "--port", str(port), *arguments),
+            *("up", "--port", str(port)),
             log=log,
             env={
                 "DOCMILL_DATA_DIR": str(data),
@@ -66,9 +65,13 @@ class Up:
         except (OSError, http.client.HTTPException):
             return {}
 
+    def pids(self) -> list[int]:
+        """Everything it started. Valkey hides its environment, but shows its socket."""
+        return [*self.process.descendants(), *_pids_with(f"unixsocket:{self.socket}")]
+
     def pids_of(self, text: str) -> list[int]:
-        """Processes of this `up` whose command line begins with `text` after the interpreter."""
-        return [pid for pid in self.process.descendants() if text in _command(pid)]
+        """Those whose own command line holds `text`."""
+        return [pid for pid in self.pids() if text in _command(pid)]
 
     def main_pid_of(self, text: str) -> int:
         """The one that the keeper started: its parent is a keeper."""
@@ -76,7 +79,7 @@ class Up:
         return pid
 
     def assert_nothing_left(self) -> None:
-        eventually(lambda: not self.process.descendants(), seconds=NOTHING_LEFT_SECONDS)
+        eventually(lambda: not self.pids(), seconds=NOTHING_LEFT_SECONDS)
         assert is_free(self.port)
         assert not self.socket.exists()
 
@@ -87,6 +90,11 @@ def _command(pid: int) -> str:
         command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
         return "keeper.py" if "keeper.py" in command else command
     return ""
+
+
+def _pids_with(text: str) -> list[int]:
+    entries = Path("/proc").glob("[0-9]*")
+    return [int(entry.name) for entry in entries if text in _command(int(entry.name))]
 
 
 def _parent(pid: int) -> int:
@@ -100,7 +108,6 @@ def is_free(port: int) -> bool:
         return client.connect_ex(("127.0.0.1", port)) != 0
 
 
-@pytest.fixture
 def free_port() -> int:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -115,31 +122,15 @@ def directory() -> Iterator[Path]:
         yield Path(name)
 
 
-@pytest.fixture(scope="module")
-def used_data() -> Iterator[Path]:
-    """A data directory on which `up` ran before, to be copied: the first run takes longer."""
-    with tempfile.TemporaryDirectory(prefix="docmill-up-") as name:
-        data = Path(name) / "data"
-        with socket.socket() as taken:
-            taken.bind(("127.0.0.1", 0))
-            port = taken.getsockname()[1]
-        up = Up(data, Path(name) / "up.log", port=port, env={})
-        try:
-            up.wait_until_ready()
-            assert up.process.terminate() == 0
-        finally:
-            up.process.close()
-        yield data
-
-
 @pytest.fixture
-def start(directory: Path, free_port: int) -> Iterator[Callable[..., Up]]:
-    """Starts `up` in `directory / "data"`; `start("--slots", "1", env={...})`."""
+def start(directory: Path) -> Iterator[Callable[..., Up]]:
+    """Starts `up` in `directory / "data"`, each time on the same port."""
     started: list[Up] = []
+    port = free_port()
 
-    def make(*arguments: str, port: int = free_port, env: dict[str, str] | None = None) -> Up:
+    def make(env: dict[str, str] | None = None) -> Up:
         log = directory / f"{len(started)}.log"
-        up = Up(directory / "data", log, *arguments, port=port, env=env or {})
+        up = Up(directory / "data", log, port=port, env=env or {})
         started.append(up)
         return up
 
@@ -148,83 +139,56 @@ def start(directory: Path, free_port: int) -> Iterator[Callable[..., Up]]:
         up.process.close()
 
 
-@pytest.fixture
-def start_again(used_data: Path, directory: Path, start: Callable[..., Up]) -> Callable[..., Up]:
-    """As `start`, on a data directory that was used before."""
-    shutil.copytree(used_data, directory / "data")
-    return start
+@pytest.fixture(scope="module")
+def first_run() -> Iterator[Up]:
+    """One that found a taken port and a stale socket. Leave it in health: others use it, too."""
+    with (
+        tempfile.TemporaryDirectory(prefix="docmill-up-") as name,
+        socket.create_server(("127.0.0.1", 0)) as taken,
+        socket.socket(socket.AF_UNIX) as stale,
+    ):
+        data = Path(name) / "data"
+        (data / "valkey").mkdir(parents=True)
+        stale.bind(str(data / "valkey" / "valkey.sock"))
+        up = Up(data, Path(name) / "up.log", port=taken.getsockname()[1], env={})
+        try:
+            up.wait_until_ready()
+            yield up
+            assert up.process.terminate() == 0
+            up.assert_nothing_left()
+            assert up.process.output.rstrip().endswith("Stopped.")
+        finally:
+            up.process.close()
 
 
-def test_first_run_serves_and_can_be_used(start: Callable[..., Up]) -> None:
-    up = start().wait_until_ready()
-    assert up.health()["status"] == "healthy"
-    [email, password] = re.findall(r"(?:Sign in|Password) +(\S+)", up.process.output)
+def test_first_run_serves_and_can_be_used(first_run: Up) -> None:
+    assert first_run.health()["status"] == "healthy"
+    [email] = re.findall(r"Sign in +(\S+)", first_run.process.output)
+    [password] = re.findall(r"Password +(\S+)", first_run.process.output)
     assert email.count("@") == 1
     assert len(password) >= 16
-    key = up.data / "api_key"
+    key = first_run.data / "api_key"
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
-    assert stat.S_IMODE(up.socket.parent.stat().st_mode) == 0o700
-    page = urllib.request.urlopen(f"{up.url}/admin/login/").read().decode()
+    assert stat.S_IMODE(first_run.socket.parent.stat().st_mode) == 0o700
+    page = urllib.request.urlopen(f"{first_run.url}/admin/login/").read().decode()
     [style] = re.findall(r'href="(/static/admin/css/base\.[^"]+)"', page)
-    assert urllib.request.urlopen(up.url + style).status == 200
-    assert up.process.terminate() == 0
-    up.assert_nothing_left()
-    assert up.process.output.rstrip().endswith("Stopped.")
+    assert urllib.request.urlopen(first_run.url + style).status == 200
 
 
-def test_second_run_prints_no_password_and_keeps_the_key(start_again: Callable[..., Up]) -> None:
-    up = start_again()
-    key = (up.data / "api_key").read_text()
-    up.wait_until_ready()
-    assert "Password" not in up.process.output
-    assert (up.data / "api_key").read_text() == key
+def test_another_port_when_the_wished_one_is_taken(first_run: Up) -> None:
+    assert first_run.port != first_run.wished_port
+    told = f"Port {first_run.wished_port} is taken, using {first_run.port}."
+    assert told in first_run.process.output
 
 
-def test_ctrl_c_in_the_terminal_stops_everything_in_order(start_again: Callable[..., Up]) -> None:
-    up = start_again().wait_until_ready()
-    os.killpg(up.process.pid, signal.SIGINT)
-    assert up.process.wait(seconds=20) == 0
-    up.assert_nothing_left()
-    assert "Traceback" not in up.process.output
-    assert "Warm shutdown" in (up.data / "logs" / "worker.log").read_text()
-
-
-def test_stop_before_it_is_ready(start_again: Callable[..., Up]) -> None:
-    up = start_again()
-    up.process.wait_for(up.socket.exists)
-    assert up.process.terminate(seconds=20) == 0
-    eventually(lambda: not up.process.descendants(), seconds=NOTHING_LEFT_SECONDS)
-    assert not up.socket.exists()
-    assert READY not in up.process.output
-
-
-def test_a_second_signal_does_not_wait_for_the_grace(start_again: Callable[..., Up]) -> None:
-    up = start_again(env={"SHUTDOWN_GRACE_SECONDS": "60"}).wait_until_ready()
-    os.kill(up.main_pid_of("manage.py work"), signal.SIGSTOP)  # will not end when asked
-    up.process.send(signal.SIGTERM)
-    eventually(lambda: not up.pids_of("granian"))
-    time.sleep(1)
-    assert up.process.is_running
-    up.process.send(signal.SIGTERM)
-    assert up.process.wait(seconds=8) == 1
-    up.assert_nothing_left()
-
-
-def test_killed_up_leaves_nothing(start_again: Callable[..., Up]) -> None:
-    up = start_again().wait_until_ready()
-    assert len(up.pids_of("granian")) == 3
-    assert len(up.pids_of("manage.py work")) == 4
-    up.process.kill()
-    up.assert_nothing_left()
-
-
-def test_starts_again_after_it_was_killed(start_again: Callable[..., Up]) -> None:
-    up = start_again().wait_until_ready()
-    up.process.kill()
-    up.assert_nothing_left()
-    again = start_again().wait_until_ready()
-    assert again.health()["status"] == "healthy"
-    assert again.port == up.port
+def test_one_per_data_directory(first_run: Up, directory: Path) -> None:
+    second = Up(first_run.data, directory / "second.log", port=free_port(), env={})
+    try:
+        assert second.process.wait() == 1
+    finally:
+        second.process.close()
+    assert f"pid {first_run.process.pid}, {first_run.url}" in second.process.output
+    assert first_run.health()["status"] == "healthy"
 
 
 @pytest.mark.parametrize(
@@ -236,54 +200,65 @@ def test_starts_again_after_it_was_killed(start_again: Callable[..., Up]) -> Non
         ("valkey", "valkey-server"),
     ],
 )
-def test_a_child_that_dies_is_started_again(
-    start_again: Callable[..., Up], name: str, text: str
-) -> None:
-    up = start_again().wait_until_ready()
-    before = set(up.pids_of(text))
-    os.kill(up.main_pid_of(text), signal.SIGKILL)
-    up.process.wait_for(f"{name} ended (killed by SIGKILL); starting it again in 1 s")
-    eventually(lambda: len(up.pids_of(text)) >= len(before))
-    assert not before & set(up.pids_of(text)), "what the dead one had started lives on"
-    eventually(lambda: up.health().get("status") == "healthy")
-    assert up.process.terminate() == 0
+def test_a_child_that_dies_is_started_again(first_run: Up, name: str, text: str) -> None:
+    eventually(lambda: first_run.health().get("status") == "healthy")
+    before = set(first_run.pids_of(text))
+    os.kill(first_run.main_pid_of(text), signal.SIGKILL)
+    first_run.process.wait_for(f"{name} ended (killed by SIGKILL); starting it again in 1 s")
+    eventually(lambda: len(first_run.pids_of(text)) >= len(before))
+    assert not before & set(first_run.pids_of(text)), "what the dead one had started lives on"
+    eventually(lambda: first_run.health().get("status") == "healthy")
+
+
+def test_a_killed_keeper_takes_its_command_along(first_run: Up) -> None:
+    eventually(lambda: len(first_run.pids_of("granian")) == 3)
+    before = set(first_run.pids_of("granian"))
+    os.kill(_parent(first_run.main_pid_of("granian")), signal.SIGKILL)
+    eventually(lambda: not before & set(first_run.pids_of("granian")), seconds=5)
+    eventually(lambda: first_run.health().get("status") == "healthy")
+
+
+def test_killed_leaves_nothing_and_starts_again_as_before(start: Callable[..., Up]) -> None:
+    up = start().wait_until_ready()
+    eventually(lambda: len(up.pids_of("granian")) == 3)
+    eventually(lambda: len(up.pids_of("manage.py work")) == 4)
+    key = (up.data / "api_key").read_text()
+    up.process.kill()
+    up.assert_nothing_left()
+
+    again = start().wait_until_ready()
+    assert again.health()["status"] == "healthy"
+    assert again.port == up.port
+    assert "Password" not in again.process.output
+    assert (up.data / "api_key").read_text() == key
+
+    os.killpg(again.process.pid, signal.SIGINT)  # as a terminal does for Ctrl-C
+    assert again.process.wait(seconds=20) == 0
+    again.assert_nothing_left()
+    assert "Traceback" not in again.process.output
+    assert "Warm shutdown" in (up.data / "logs" / "worker.log").read_text()
+
+
+def test_a_second_signal_does_not_wait_for_the_grace(start: Callable[..., Up]) -> None:
+    up = start(env={"SHUTDOWN_GRACE_SECONDS": "60"}).wait_until_ready()
+    os.kill(up.main_pid_of("manage.py work"), signal.SIGSTOP)  # will not end when asked
+    up.process.send(signal.SIGTERM)
+    eventually(lambda: not up.pids_of("granian") and not up.pids_of("manage.py beat"))
+    time.sleep(1)
+    assert up.process.is_running
+    assert up.pids_of("valkey-server"), "the broker goes after the workers"
+    up.process.send(signal.SIGTERM)
+    assert up.process.wait(seconds=8) == 1
     up.assert_nothing_left()
 
 
-def test_a_killed_keeper_takes_its_command_along(start_again: Callable[..., Up]) -> None:
-    up = start_again().wait_until_ready()
-    before = set(up.pids_of("manage.py work"))
-    os.kill(_parent(up.main_pid_of("manage.py work")), signal.SIGKILL)
-    up.process.wait_for("worker ended (killed by SIGKILL)")
-    eventually(lambda: len(up.pids_of("manage.py work")) == len(before))
-    assert not before & set(up.pids_of("manage.py work"))
-
-
-def test_one_per_data_directory(start_again: Callable[..., Up]) -> None:
-    first = start_again().wait_until_ready()
-    second = start_again()
-    assert second.process.wait() == 1
-    assert f"pid {first.process.pid}, {first.url}" in second.process.output
-    assert first.health()["status"] == "healthy"
-
-
-def test_another_port_when_the_wished_one_is_taken(
-    start_again: Callable[..., Up], free_port: int
-) -> None:
-    with socket.create_server(("127.0.0.1", free_port)):
-        up = start_again().wait_until_ready()
-        assert up.port != free_port
-        assert f"Port {free_port} is taken, using {up.port}." in up.process.output
-        assert up.health()["status"] == "healthy"
-
-
-def test_a_stale_socket_is_replaced(start_again: Callable[..., Up], directory: Path) -> None:
-    path = directory / "data" / "valkey" / "valkey.sock"
-    path.parent.mkdir(exist_ok=True)
-    with socket.socket(socket.AF_UNIX) as stale:
-        stale.bind(str(path))
-    up = start_again().wait_until_ready()
-    assert up.health()["status"] == "healthy"
+def test_stop_before_it_is_ready(start: Callable[..., Up]) -> None:
+    up = start()
+    up.process.wait_for(up.socket.exists)
+    assert up.process.terminate(seconds=20) == 0
+    eventually(lambda: not up.pids(), seconds=NOTHING_LEFT_SECONDS)
+    assert not up.socket.exists()
+    assert READY not in up.process.output
 
 
 def test_a_database_that_is_away_is_said_plainly(start: Callable[..., Up]) -> None:
@@ -292,4 +267,4 @@ def test_a_database_that_is_away_is_said_plainly(start: Callable[..., Up]) -> No
     assert "The database does not answer" in up.process.output
     assert "Traceback" not in up.process.output
     assert "hunter2" not in up.process.output
-    assert not up.process.descendants()
+    assert not up.pids()

@@ -4,10 +4,10 @@ from functools import cached_property
 from typing import Any
 from uuid import UUID
 
-from django.urls import reverse
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
+from rest_framework.reverse import reverse
 
 from apps.core.schema import FieldErrorSerializer
 from apps.jobs.models import BatchFile, BatchJob, FileAttempt
@@ -111,8 +111,8 @@ class JobSerializer(serializers.ModelSerializer[BatchJob]):
         return self._absolute("job-results-ndjson", job)
 
     def _absolute(self, name: str, job: BatchJob) -> str:
-        path = reverse(name, args=[job.pk])
-        return str(self.context["request"].build_absolute_uri(path))
+        """The URL; only its path where there is no request, as on the command line."""
+        return str(reverse(name, args=[job.pk], request=self.context.get("request")))
 
 
 class ErrorSerializer(serializers.Serializer[Any]):
@@ -190,8 +190,7 @@ class FileSerializer(serializers.ModelSerializer[BatchFile]):
         return self._absolute("file-content", file) if file.content_id else None
 
     def _absolute(self, name: str, file: BatchFile) -> str:
-        path = reverse(name, args=[file.pk])
-        return str(self.context["request"].build_absolute_uri(path))
+        return str(reverse(name, args=[file.pk], request=self.context.get("request")))
 
 
 class AttemptSerializer(serializers.ModelSerializer[FileAttempt]):

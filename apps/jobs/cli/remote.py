@@ -1,0 +1,173 @@
+"""The door into an installation elsewhere: its REST API, with an API key."""
+
+import logging
+import ssl
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+from uuid import UUID
+
+import httpx
+
+from apps.jobs.cli.doors import Away, Json, Order, Refused
+from apps.jobs.cli.multipart import Form
+
+READ_TIMEOUT = httpx.Timeout(connect=10, read=30, write=30, pool=10)
+UPLOAD_TIMEOUT = httpx.Timeout(connect=10, read=180, write=60, pool=10)
+"""After the last byte the server still syncs up to 2.5 GB to its disk."""
+RETRY_SECONDS = 1.0
+SLOWEST_POLL_SECONDS = 5.0
+PAGE = 100
+AWAY = frozenset({429, 500, 502, 503, 504})
+"""Answers to a question that may turn out otherwise a little later."""
+GATEWAY = frozenset({502, 503, 504})
+"""What a proxy says when the server behind it is gone: nobody knows whether the files arrived."""
+
+
+class RemoteDoor:
+    """Asks the installation at `url` with `key`; `say` hears of a connection that broke."""
+
+    def __init__(self, url: str, key: str, *, say: Callable[[str], None]) -> None:
+        self.url = url.rstrip("/")
+        self.address = f"--url {self.url}"
+        self._say = say
+        # A line for every look at a job would bury what is worth reading.
+        logging.getLogger("httpx").setLevel(logging.WARNING)
+        self._http = httpx.Client(
+            base_url=f"{self.url}/api/batch/",
+            headers={"Authorization": f"Bearer {key}", "Accept": "application/json"},
+            timeout=READ_TIMEOUT,
+        )
+
+    def submit(self, paths: Sequence[Path], order: Order) -> Json:
+        """The new job. A connection that breaks is tried once more under the same Idempotency-Key,
+        so that the files cannot be submitted twice."""
+        key = str(uuid.uuid4())
+        try:
+            return self._upload(paths, order, key)
+        except Away as broken:
+            self._say(f"{broken} Trying once more.")
+        time.sleep(RETRY_SECONDS)
+        return self._upload(paths, order, key)
+
+    def job(self, job_id: UUID | str) -> Json:
+        return self._get(f"jobs/{job_id}")
+
+    def files(self, job_id: UUID | str) -> list[Json]:
+        return list(self._pages(f"jobs/{job_id}/files"))
+
+    def jobs(self, states: Sequence[str], limit: int) -> list[Json]:
+        page = self._get("jobs", {"state": list(states), "limit": limit})
+        rows: list[Json] = page["results"]
+        return rows
+
+    def has_worker(self, job: Json) -> bool:
+        return True  # nobody outside can know
+
+    def pause_seconds(self, waited_seconds: float, jobs: int) -> float:
+        """Quick at first; in the long run within the API's hourly limit [R2]."""
+        return min(SLOWEST_POLL_SECONDS, 1.0 + waited_seconds / 30) * jobs
+
+    def close(self) -> None:
+        self._http.close()
+
+    def _upload(self, paths: Sequence[Path], order: Order, key: str) -> Json:
+        form = Form(order.fields, paths, boundary=uuid.uuid4().hex)
+        headers = {
+            "Content-Type": form.content_type,
+            "Content-Length": str(form.length),
+            "Idempotency-Key": key,
+        }
+        response = self._send(
+            "POST", "upload", content=iter(form), headers=headers, timeout=UPLOAD_TIMEOUT
+        )
+        if response.status_code in GATEWAY and _json(response) is None:
+            raise Away(str(self._problem(response)))
+        return self._answer(response)
+
+    def _pages(self, path: str) -> Iterator[Json]:
+        parameters: Json = {"limit": PAGE}
+        while True:
+            page = self._get(path, parameters)
+            yield from page["results"]
+            if not page["next"]:
+                return
+            # Only its cursor: behind a proxy the server may not know its own address.
+            parameters = dict(parse_qsl(urlsplit(page["next"]).query))
+
+    def _get(self, path: str, parameters: Json | None = None) -> Json:
+        response = self._send("GET", path, params=parameters or {})
+        if response.status_code in AWAY:
+            wait = response.headers.get("Retry-After", "")
+            refused = self._problem(response)
+            raise Away(str(refused), float(wait) if wait.isdecimal() else None)
+        return self._answer(response)
+
+    def _send(self, method: str, path: str, **how: Any) -> httpx.Response:
+        """Raises Refused when trying again would not help, Away otherwise."""
+        try:
+            return self._http.request(method, path, **how)
+        except httpx.TransportError as error:
+            if tls := _tls_error(error):
+                raise _refusal("client.tls", self._about_tls(tls)) from error
+            if isinstance(error, httpx.UnsupportedProtocol | httpx.ProxyError):
+                raise _refusal("client.connection", f"{self.url}: {error}") from error
+            raise Away(f"{self.url} does not answer ({_reason(error)}).") from error
+
+    def _answer(self, response: httpx.Response) -> Json:
+        if response.is_redirect:
+            target = response.headers.get("Location", "elsewhere")
+            detail = f"{self.url} redirects to {target}. Give the address there with --url."
+            raise _refusal("client.redirect", detail)
+        if not response.is_success:
+            raise self._problem(response)
+        answer = _json(response)
+        if answer is None:
+            raise _refusal("client.not_docmill", f"What answers at {self.url} is not Docmill.")
+        return answer
+
+    def _problem(self, response: httpx.Response) -> Refused:
+        problem = _json(response)
+        if problem is not None and "code" in problem:
+            return Refused(problem)
+        status = f"{response.status_code} {response.reason_phrase}".strip()
+        return _refusal("client.unexpected", f"{self.url} answered {status}.", response.status_code)
+
+    def _about_tls(self, error: ssl.SSLError) -> str:
+        reason = getattr(error, "verify_message", "") or error.reason or str(error)
+        hint = "A certificate authority of your own is named by SSL_CERT_FILE."
+        return f"The connection to {self.url} is not safe: {reason}. {hint}"
+
+
+def _refusal(code: str, detail: str, status: int = 0) -> Refused:
+    """A refusal in the shape of the API's own, for what never came to an answer of the API."""
+    return Refused({"code": code, "status": status, "detail": detail, "errors": []})
+
+
+def _json(response: httpx.Response) -> Json | None:
+    """The object in the answer; None when there is something else in it."""
+    try:
+        answer = response.json()
+    except ValueError:
+        return None
+    return answer if isinstance(answer, dict) else None
+
+
+def _tls_error(error: BaseException) -> ssl.SSLError | None:
+    """The failed handshake behind `error`, if there is one."""
+    seen: BaseException | None = error
+    while seen is not None:
+        # A connection that ends without a goodbye is a broken one, nothing more.
+        if isinstance(seen, ssl.SSLError) and not isinstance(seen, ssl.SSLEOFError):
+            return seen
+        seen = seen.__cause__ or seen.__context__
+    return None
+
+
+def _reason(error: httpx.TransportError) -> str:
+    if isinstance(error, httpx.TimeoutException):
+        return "no answer in time"
+    return str(error).rstrip(".") or type(error).__name__

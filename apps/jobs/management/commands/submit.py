@@ -1,0 +1,178 @@
+"""`manage.py submit`: documents in, a job out."""
+
+import json
+import sys
+import uuid
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+
+from apps.jobs.api.serializers import PRIORITIES
+from apps.jobs.cli import paths
+from apps.jobs.cli.arguments import USAGE, DoorCommand, follow_command, undone
+from apps.jobs.cli.doors import Away, Door, Json, Order, Refused
+from apps.jobs.cli.screens import Bars, Lines, Screen
+from apps.jobs.cli.tables import files_table, visible
+from apps.jobs.cli.watching import Watch
+
+INTERRUPTED = 130
+"""128 + SIGINT, as shells have it."""
+SOME_FAILED = 1
+SKIPPED_SHOWN = 10
+
+
+@dataclass
+class Submitted:
+    """What became of the batches: the jobs, and what was refused; `is_cut` when not all went."""
+
+    jobs: list[Json] = field(default_factory=list)
+    problems: list[Json] = field(default_factory=list)
+    is_cut: bool = False
+
+    @property
+    def exit_code(self) -> int:
+        """0 when no file is known to have failed."""
+        if self.is_cut:
+            return USAGE
+        lost = ("failed", "quarantined", "cancelled", "rejected")
+        failed = any(job["counts"][state] for job in self.jobs for state in lost)
+        return SOME_FAILED if failed or self.problems else 0
+
+
+class Command(DoorCommand):
+    help = """Submit files and folders as jobs.
+
+  manage.py submit invoices/ letter.pdf --wait
+  manage.py submit scans/ --operation ocr --options '{"languages": ["deu"]}' --priority high
+  DOCMILL_API_KEY=dm_... manage.py submit report.pdf --url https://mill.example.com --wait
+
+Folders are searched to the bottom; hidden files in them, and kinds of files that are not read, are
+left out. Exit code: 0 all went well, 1 some files failed or were rejected, 2 not (all) submitted.
+"""
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("paths", nargs="+", type=Path, metavar="PATH")
+        parser.add_argument("--operation", default="extract", help="what to do (extract)")
+        parser.add_argument("--priority", choices=list(PRIORITIES), default="normal")
+        parser.add_argument("--name", default="", help="what to call the job")
+        parser.add_argument("--options", default="{}", metavar="JSON", help="of the operation")
+        parser.add_argument("--wait", action="store_true", help="until all is done; show results")
+        parser.add_argument(
+            "--organization",
+            type=uuid.UUID,
+            metavar="UUID",
+            help="where the job belongs; the user's personal organization when not given",
+        )
+        self.add_door_arguments(parser)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        batches = self._batches(options["paths"])
+        door = self.open_door(options)
+        submitted = Submitted()
+        with closing(door), self._interruptible(door, submitted):
+            self._submit(door, batches, _order(options), submitted)
+            if options["wait"] and submitted.jobs:
+                self._wait(door, submitted, as_json=options["json"])
+            elif not options["json"]:
+                self._tell(door, submitted)
+            if options["json"]:
+                self._tell_json(door, submitted)
+        if code := submitted.exit_code:
+            sys.exit(code)
+
+    def _batches(self, given: list[Path]) -> list[list[Path]]:
+        try:
+            picked = paths.pick(given)
+        except paths.BadPath as error:
+            raise undone(f"{error} Nothing was submitted.") from error
+        for path in picked.skipped[:SKIPPED_SHOWN]:
+            self.say(f"skipped: {path}, which is no kind of document that is read here")
+        if len(picked.skipped) > SKIPPED_SHOWN:
+            self.say(f"skipped: {len(picked.skipped) - SKIPPED_SHOWN} more")
+        if not picked.files:
+            raise undone("There is no document in there. Nothing was submitted.")
+        most = settings.BATCH_MAX_FILES
+        batches = paths.batches(picked.files, most)
+        if len(batches) > 1:
+            self.say(f"{len(picked.files)} files make {len(batches)} jobs of at most {most}.")
+        return batches
+
+    def _submit(
+        self, door: Door, batches: list[list[Path]], order: Order, submitted: Submitted
+    ) -> None:
+        name = order.fields.get("name", "")
+        for number, batch in enumerate(batches, start=1):
+            if name and len(batches) > 1:
+                order = order.named(f"{name} ({number} of {len(batches)})")
+            try:
+                submitted.jobs.append(door.submit(batch, order))
+            except Refused as refused:
+                submitted.problems.append(refused.problem)
+                self.stderr.write(visible(str(refused)))
+                self.explain(refused)
+                submitted.is_cut = not refused.is_about_files
+            except (Away, OSError) as error:
+                submitted.problems.append({"code": "client.failed", "detail": str(error)})
+                self.stderr.write(visible(f"{error}"))
+                submitted.is_cut = True
+            if submitted.is_cut:
+                left = sum(map(len, batches[number - 1 :]))
+                self.say(f"Not submitted: {left} of {sum(map(len, batches))} files.")
+                return
+
+    def _tell(self, door: Door, submitted: Submitted) -> None:
+        for job in submitted.jobs:
+            for each in job["rejected"]:
+                self.say(f"rejected: {each['field']}: {each['code']}: {each['detail']}")
+            counts = job["counts"]
+            parts = [f"{counts['total']} files, {counts['rejected']} rejected"]
+            if job["url"].startswith("http"):
+                parts.append(job["url"])
+            parts.append(f"follow it with: {follow_command(door, job['id'])}")
+            self.stdout.write(visible(f"{job['id']}  {'; '.join(parts)}"))
+
+    def _wait(self, door: Door, submitted: Submitted, *, as_json: bool) -> None:
+        screen: Screen = Bars() if self.stderr.isatty() else Lines(self.say)
+        with closing(screen):
+            watch = Watch(door, screen)
+            submitted.jobs = watch.until_done(submitted.jobs)
+            for job in submitted.jobs:
+                job["files"] = watch.patiently(partial(door.files, job["id"]))
+        if not as_json:
+            for job in submitted.jobs:
+                title = f" ({job['name']})" if job["name"] else ""
+                lines = [f"Job {job['id']}{title}: {job['state']}", *files_table(job["files"])]
+                self.stdout.write("\n".join([visible(line) for line in lines]))
+
+    def _tell_json(self, door: Door, submitted: Submitted) -> None:
+        """Writes the only thing that goes to standard output."""
+        watch = Watch(door, Lines(self.say))
+        for job in submitted.jobs:
+            if job.pop("rejected", None) is not None:  # the answer to a submission, not yet a job
+                job["files"] = watch.patiently(partial(door.files, job["id"]))
+        answer = {"jobs": submitted.jobs, "problems": submitted.problems}
+        self.stdout.write(json.dumps(answer, indent=2))
+
+    @contextmanager
+    def _interruptible(self, door: Door, submitted: Submitted) -> Iterator[None]:
+        """Ctrl-C ends this command, not the jobs: says so, and how to see them again."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            self.say("")  # the terminal has put ^C on the line
+            if not submitted.jobs:
+                self.say("Stopped. Nothing was submitted.")
+            for job in submitted.jobs:
+                self.say(f"The job goes on. Follow it: {follow_command(door, job['id'])}")
+            sys.exit(INTERRUPTED)
+
+
+def _order(options: dict[str, Any]) -> Order:
+    fields = {name: options[name] for name in ("operation", "priority", "name", "options")}
+    return Order({name: text for name, text in fields.items() if text})

@@ -1,0 +1,35 @@
+from collections.abc import Callable, Iterator
+
+import pytest
+from pytest_django import Settings
+
+from apps.jobs.models import BatchFile
+from apps.queue import doorbell, drain, worker
+from apps.queue.handlers import Control, Output
+from tests.batches import Scripted, read_all
+
+Script = Callable[[Scripted, BatchFile, Control], Output]
+
+
+@pytest.fixture(autouse=True)
+def _fresh_process_state() -> Iterator[None]:
+    """What the engine keeps in the process, as after a start."""
+    drain.reset()
+    doorbell._silent_until = 0.0
+    yield
+    drain.reset()
+    worker.close_slot()
+
+
+@pytest.fixture
+def script(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[Script], None]:
+    """The queue's handler becomes `Scripted`; call it to say what a run does. Reads all at first."""
+    settings.QUEUE_HANDLERS = ["tests.batches.Scripted"]
+
+    def become(new: Script) -> None:
+        monkeypatch.setattr(Scripted, "script", new, raising=False)
+
+    become(read_all)
+    return become
