@@ -24,16 +24,16 @@ run: .venv/.run ## start everything with the sample documents; Ctrl-C ends it
 	@exec $(PY) manage.py up --samples samples
 
 test: check test-sqlite test-postgres ## every check, then the tests on both databases
-	@rm -f .coverage
-	@$(PY) -m coverage combine --quiet --keep .coverage.sqlite .coverage.postgres
-	@$(PY) -m coverage json --quiet -o .coverage.json
-	@$(PY) .ci/coverage_gate.py .coverage.json
+	@COVERAGE_FILE=.coverage/total $(PY) -m coverage combine --quiet --keep \
+		.coverage/sqlite .coverage/postgres
+	@COVERAGE_FILE=.coverage/total $(PY) -m coverage json --quiet -o .coverage/report.json
+	@$(PY) .ci/coverage_gate.py .coverage/report.json
 
 test-sqlite: .venv/.dev ## the tests on SQLite
-	COVERAGE_FILE=.coverage.sqlite $(PYTEST)
+	COVERAGE_FILE=.coverage/sqlite $(PYTEST)
 
 test-postgres: .venv/.dev ## the tests on PostgreSQL, from a wheel
-	COVERAGE_FILE=.coverage.postgres $(PYTEST) --database postgres
+	COVERAGE_FILE=.coverage/postgres $(PYTEST) --database postgres
 
 check: check-lint check-format check-types check-imports check-sizes check-migrations check-django check-schema ## everything that needs no test
 
@@ -73,8 +73,8 @@ COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --python-versi
 	--no-header --no-annotate $(UPGRADE)
 
 clean: ## remove what make installed and what checks left; data/ stays
-	rm -rf .tools .venv .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache \
-		.import_linter_cache .hypothesis htmlcov
+	rm -rf .tools .venv .coverage .mypy_cache .ruff_cache .pytest_cache \
+		.import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # --- what gets installed; a stamp that is newer than its lock file costs nothing -----------------

@@ -41,10 +41,17 @@ def body(error: DocmillError) -> dict[str, Any]:
         "title": error.title,
         "status": int(error.status),
         "code": error.code,
-        "detail": error.detail or error.title,
-        "errors": [vars(each) for each in error.errors],
+        "detail": _encodable(error.detail or error.title),
+        "errors": [
+            {name: _encodable(text) for name, text in vars(each).items()} for each in error.errors
+        ],
         "request_id": current_request_id(),
     }
+
+
+def _encodable(text: str) -> str:
+    """`text` without lone surrogates: JSON that was sent may hold them, and is quoted in errors."""
+    return text.encode(errors="replace").decode()
 
 
 def _flatten(detail: Any, field: str = "") -> Iterator[FieldError]:

@@ -19,8 +19,6 @@ from apps.accounts.services import create_api_key, create_user, digest_of
 from apps.health.screen import Admin
 
 KEY_NAME = "up"
-ADMIN_EMAIL = "admin@localhost"
-"""Passes Django's address check and reaches nobody."""
 
 
 def migrate() -> None:
@@ -28,7 +26,7 @@ def migrate() -> None:
     call_command("migrate", interactive=False, verbosity=0)
 
 
-class _GzipStorage(CompressedManifestStaticFilesStorage):  # type: ignore[misc]  # untyped
+class _GzipStorage(CompressedManifestStaticFilesStorage):
     """Without Brotli, which takes ten times as long as all the rest and gains nothing at home."""
 
     def create_compressor(self, **options: Any) -> Compressor:

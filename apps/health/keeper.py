@@ -163,6 +163,7 @@ def main(command: list[str]) -> NoReturn:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(kept.pid, signal.SIGKILL)
     kill_descendants()
+    kept.exit_code()  # leaves no zombie to whoever inherits them
     sys.exit(128 + signal.SIGKILL if code is None else code)
 
 

@@ -36,7 +36,7 @@ def _try_it(url: str, admin: Admin | None, key_file: Path, file_id: str | None) 
     if admin is None:
         return ["", "Try it:", health]
     curl = f'curl -H "Authorization: Bearer $(cat {shlex.quote(str(key_file))})"'
-    upload = f"-F 'files=@-;filename=hello.txt;type=text/plain' {url}/api/batch/upload"
+    upload = f"-F 'file=@-;filename=hello.txt;type=text/plain' {url}/api/batch/upload"
     lines = [
         f"  API key   {key_file}",
         "",

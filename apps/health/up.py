@@ -86,9 +86,7 @@ class Up:
             self._check_stop()
             if first_run.collect_static(self.data / "static.stamp"):
                 self._check_stop()
-            admin = first_run.ensure_admin(
-                settings.DOCMILL_ADMIN_EMAIL
-            )
+            admin = first_run.ensure_admin(settings.DOCMILL_ADMIN_EMAIL)
             if admin:
                 first_run.ensure_api_key(admin, self.data / "api_key")
         except OperationalError as error:
@@ -224,5 +222,5 @@ def _is_serving(port: Port) -> bool:
 
 
 def _some_file_with_text() -> str | None:
-    newest = BatchFile.objects.filter(state="succeeded").order_by("-pk").first()
-    return str(newest.pk) if newest else None
+    first = BatchFile.objects.filter(state="succeeded").order_by("pk").first()
+    return str(first.pk) if first else None

@@ -291,6 +291,7 @@ def _reopen(job: BatchJob, files: list[BatchFile]) -> None:
         failed=F("failed") - ended.count(State.FAILED),
         cancelled=F("cancelled") - ended.count(State.CANCELLED),
         quarantined=F("quarantined") - ended.count(State.QUARANTINED),
+        started_at=None,
         finished_at=None,
         revision=F("revision") + 1,
     )
@@ -316,7 +317,8 @@ def delete_job(*, actor: Actor, job: BatchJob) -> None:
         blobs = {file.content_id for file in files if file.content_id}
         blobs |= {file.result.content_id for file in files if hasattr(file, "result")}
         current.delete()
-    storage.release(sorted(blobs))
+        # Not before: a transaction that is taken back must find its bytes.
+        transaction.on_commit(lambda: storage.release(sorted(blobs)))
 
 
 def mark_started(job_id: UUID) -> None:

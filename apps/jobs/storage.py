@@ -3,6 +3,7 @@
 `incoming/<id>/` holds what is not yet acknowledged; `blobs/<organization>/<aa>/<sha256>` the rest.
 """
 
+import logging
 import os
 import shutil
 import time
@@ -17,6 +18,8 @@ from django.db import transaction
 from apps.accounts.models import Organization
 from apps.jobs.errors import StorageFull
 from apps.jobs.models import Blob
+
+logger = logging.getLogger(__name__)
 
 RETRY_WHEN_FULL_SECONDS = 300
 STALE_UPLOAD_SECONDS = 24 * 3600
@@ -39,6 +42,19 @@ def check_room(expected_bytes: int) -> None:
             "The disk is nearly full. Nothing was stored; try again later.",
             retry_after=RETRY_WHEN_FULL_SECONDS,
         )
+
+
+@contextmanager
+def refusing_when_full() -> Iterator[None]:
+    """Tells what cannot be written as StorageFull: a disk may fill while it is written to."""
+    try:
+        yield
+    except OSError as error:
+        logger.error("cannot write to storage: %s", error)
+        raise StorageFull(
+            f"The files could not be stored ({error.strerror}). Nothing was kept; try again later.",
+            retry_after=RETRY_WHEN_FULL_SECONDS,
+        ) from error
 
 
 @contextmanager
@@ -84,7 +100,9 @@ def put(organization: Organization, source: Path, *, sha256: str, size_bytes: in
             return put(organization, source, sha256=sha256, size_bytes=size_bytes)
     target = path_of(blob)
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    source.rename(target)
+    # A transaction that was rolled back and is repeated finds its bytes in place already.
+    if source.exists() or not target.exists():
+        source.rename(target)
     sync_directory(target.parent)
     return blob
 

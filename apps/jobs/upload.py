@@ -6,19 +6,16 @@ whole request is raised as an error of `apps.jobs.errors`, and nothing stays.
 
 import hashlib
 import os
-from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn
+from typing import BinaryIO
 
 from django.conf import settings
-from django.core.exceptions import SuspiciousOperation
-from django.core.files.uploadhandler import FileUploadHandler
 from django.http import HttpRequest, QueryDict, UnreadablePostError
-from django.http.multipartparser import MultiPartParser, MultiPartParserError
 from django.utils.datastructures import MultiValueDict
 
+from apps.core.errors import FieldError, InvalidInput
 from apps.jobs import storage
 from apps.jobs.errors import (
     BatchTooLarge,
@@ -28,13 +25,15 @@ from apps.jobs.errors import (
     NotMultipart,
     TooManyFiles,
 )
+from apps.jobs.parts import Part, parts
 from apps.processors.errors import BadDocument
 from apps.processors.kinds import check_name, identify
 
 OVERHEAD_BYTES = 1024 * 1024
 """What the form's other fields and the part headers may add to the files."""
 FIELD = "file"
-TAIL_BYTES = 256
+MAX_FIELD_BYTES = 64 * 1024
+MAX_FIELDS = 20
 
 
 @dataclass
@@ -67,8 +66,20 @@ class Receiver:
         self._sink: BinaryIO | None = None
         self._digest = hashlib.sha256()
 
-    def begin(self, name: str) -> None:
-        """Starts the next file. Raises TooManyFiles at the first one over the limit."""
+    def take(self, name: str, content: Iterable[bytes]) -> None:
+        """Receives the next file. Raises TooManyFiles at the first one over the limit."""
+        self._begin(name)
+        for chunk in content:
+            self._write(chunk)
+        self._end()
+
+    def close(self) -> None:
+        """Closes what an interrupted upload left open."""
+        if self._sink is not None:
+            self._sink.close()
+            self._sink = None
+
+    def _begin(self, name: str) -> None:
         if len(self.files) >= settings.BATCH_MAX_FILES:
             raise TooManyFiles(
                 f"A batch takes at most {settings.BATCH_MAX_FILES} files. Nothing was stored."
@@ -86,7 +97,7 @@ class Receiver:
         self._sink = current.path.open("wb")
         self._digest = hashlib.sha256()
 
-    def write(self, chunk: bytes) -> None:
+    def _write(self, chunk: bytes) -> None:
         """Adds bytes to the file; past the limit they are counted and dropped."""
         current = self.files[-1]
         current.size_bytes += len(chunk)
@@ -100,7 +111,7 @@ class Receiver:
             self._sink.write(chunk)
             self._digest.update(chunk)
 
-    def end(self) -> None:
+    def _end(self) -> None:
         """Ends the file: synced to disk, hashed, and its kind found from name and content."""
         current = self.files[-1]
         if self._sink is None or current.path is None:
@@ -119,61 +130,12 @@ class Receiver:
         else:
             current.kind, current.content_type = kind.name, kind.media_type
 
-    def close(self) -> None:
-        """Closes what an interrupted upload left open."""
-        if self._sink is not None:
-            self._sink.close()
-            self._sink = None
-
     def _discard(self) -> None:
         self.close()
         current = self.files[-1]
         if current.path is not None:
             current.path.unlink(missing_ok=True)
             current.path = None
-
-
-class _Tail:
-    """A request's body that remembers how it ended, since Django's parser does not check."""
-
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-        self._last: deque[int] = deque(maxlen=TAIL_BYTES)
-
-    def read(self, size: int = -1) -> bytes:
-        chunk: bytes = self._stream.read(size)
-        self._last.extend(chunk[-TAIL_BYTES:])
-        return chunk
-
-    def ended_with(self, delimiter: bytes) -> bool:
-        return delimiter in bytes(self._last)
-
-
-class _Parser(MultiPartParser):
-    """Django's parser, with file names as they came: a path in a name is refused, not repaired."""
-
-    def sanitize_file_name(self, file_name: str) -> str:
-        return file_name
-
-
-class _Handler(FileUploadHandler):
-    """Hands the bytes of every part called `file` to the receiver."""
-
-    def __init__(self, receiver: Receiver) -> None:
-        super().__init__()
-        self.receiver = receiver
-
-    def new_file(self, *args: Any, **kwargs: Any) -> None:
-        super().new_file(*args, **kwargs)
-        if self.field_name != FIELD:
-            raise MalformedUpload(f'Files go into the field "{FIELD}".')
-        self.receiver.begin(self.file_name or "")
-
-    def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
-        self.receiver.write(raw_data)
-
-    def file_complete(self, file_size: int) -> None:
-        self.receiver.end()
 
 
 def check_length(request: HttpRequest) -> None:
@@ -184,7 +146,7 @@ def check_length(request: HttpRequest) -> None:
     if request.content_type != "multipart/form-data":
         raise NotMultipart(f"The media type was {request.content_type or 'not given'}.")
     length = request.META.get("CONTENT_LENGTH") or ""
-    if not length.isdigit():
+    if not length.isdecimal():
         raise LengthRequired("Send a Content-Length; chunked uploads are not taken.")
     limit = settings.BATCH_MAX_FILES * settings.BATCH_MAX_FILE_BYTES + OVERHEAD_BYTES
     if int(length) > limit:
@@ -195,25 +157,45 @@ def check_length(request: HttpRequest) -> None:
 def receive(request: HttpRequest, directory: Path) -> Form:
     """Reads the request's body into `directory`.
 
-    Raises TooManyFiles, IncompleteUpload when the client left, MalformedUpload, StorageFull.
+    Raises TooManyFiles, IncompleteUpload when the client left, MalformedUpload and InvalidInput,
+    and OSError when the files cannot be written.
     """
     receiver = Receiver(directory)
-    stream = _Tail(request)
+    form = Form(files=receiver.files)
+    boundary = (request.content_params or {}).get("boundary", "")
     try:
-        parser = _Parser(request.META, stream, [_Handler(receiver)], request.encoding)  # type: ignore[arg-type]  # anything with read() will do
-        fields, _ = parser.parse()
-    except (MultiPartParserError, SuspiciousOperation) as error:
-        raise MalformedUpload(str(error)) from error
+        for part in parts(request, boundary):
+            if part.name == FIELD:
+                receiver.take(part.file_name or "", part.content)
+            elif part.file_name is not None:
+                raise MalformedUpload(f'Files go into the field "{FIELD}".')
+            else:
+                _add_field(form.fields, part)
     except UnreadablePostError as error:
         raise IncompleteUpload("The connection was closed. Nothing was stored.") from error
-    except OSError as error:
-        _raise_storage_full(error)
     finally:
         receiver.close()
-    boundary = (request.content_params or {}).get("boundary", "").encode("ascii", "replace")
-    if not stream.ended_with(b"--" + boundary + b"--"):
-        raise IncompleteUpload("The last part has no end. Nothing was stored.")
-    return Form(fields=_single(fields), files=receiver.files)
+    return form
+
+
+def _add_field(fields: dict[str, str], part: Part) -> None:
+    """Adds a plain field. Raises InvalidInput that names it when it cannot be taken."""
+    try:
+        value = part.text(MAX_FIELD_BYTES)
+    except UnicodeDecodeError:
+        problem = FieldError(part.name, "invalid", "The field is not UTF-8.")
+    else:
+        if value is None:
+            told = f"The field is longer than {MAX_FIELD_BYTES} bytes."
+            problem = FieldError(part.name, "too_long", told)
+        elif part.name in fields:
+            problem = FieldError(part.name, "repeated", "The field is given more than once.")
+        elif len(fields) >= MAX_FIELDS:
+            raise MalformedUpload(f"There are more than {MAX_FIELDS} fields.")
+        else:
+            fields[part.name] = value
+            return
+    raise InvalidInput(problem.detail, errors=[problem])
 
 
 def keep_out_of_the_way(request: HttpRequest) -> None:
@@ -225,26 +207,10 @@ def keep_out_of_the_way(request: HttpRequest) -> None:
     request._files = MultiValueDict()  # type: ignore[attr-defined]
 
 
-def _single(fields: QueryDict) -> dict[str, str]:
-    return {name: str(fields[name]) for name in fields}
-
-
-def _raise_storage_full(error: OSError) -> NoReturn:
-    from apps.jobs.errors import StorageFull
-
-    raise StorageFull(
-        f"The files could not be stored ({error.strerror}). Nothing was kept; try again later.",
-        retry_after=storage.RETRY_WHEN_FULL_SECONDS,
-    ) from error
-
-
 def receive_paths(paths: list[Path], directory: Path) -> Iterator[Received]:
     """The files at `paths` as if they had been uploaded, one after the other."""
     receiver = Receiver(directory)
     for path in paths:
-        receiver.begin(path.name)
         with path.open("rb") as source:
-            while chunk := source.read(1024 * 1024):
-                receiver.write(chunk)
-        receiver.end()
+            receiver.take(path.name, iter(lambda: source.read(1024 * 1024), b""))
         yield receiver.files[-1]

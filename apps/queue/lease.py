@@ -9,6 +9,7 @@ from typing import Self
 from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import connection, transaction
+from django.db.models import QuerySet
 
 from apps.queue.handlers import Handler
 from apps.queue.models import LeasedRow, in_seconds
@@ -17,6 +18,8 @@ from apps.queue.states import State
 logger = logging.getLogger(__name__)
 
 TICK_SECONDS = 0.5
+LOOK_SECONDS = 1.0
+"""How often the row is looked at in between renewals: so soon a cancel is seen."""
 PROGRESS_SECONDS = 1.0
 """Progress is written at most this often."""
 
@@ -24,25 +27,34 @@ PROGRESS_SECONDS = 1.0
 class LeaseKeeper:
     """Renews the lease of `row` every LEASE_RENEW_SECONDS and writes its progress, while entered.
 
-    `is_lost`: the row is somebody else's by now, or no renewal got through for so long that it may
-    be; nothing may be written. `is_cancelled`: somebody asked for the row to stop.
+    `is_cancelled`: somebody asked for the row to stop.
     """
 
     def __init__(self, handler: type[Handler], row: LeasedRow) -> None:
-        self.is_lost = False
         self.is_cancelled = False
         self._handler = handler
         self._row = row
-        self._told: tuple[str, float] = ("", row.progress)
-        self._written = self._told
-        self._renewed_at = time.monotonic()
+        self._is_taken = False
+        self._written = (row.stage, row.progress)
         self._written_at = 0.0
+        self._renewed_at = self._looked_at = time.monotonic()
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="lease-keeper", daemon=True)
 
+    @property
+    def is_lost(self) -> bool:
+        """The row is somebody else's by now, or no renewal got through for so long that it may be.
+
+        Nothing may be written then. The clock decides, not the renewing thread: that one may hang
+        in a call to a database that is frozen or cut off (River #1321).
+        """
+        unrenewed = time.monotonic() - self._renewed_at
+        return self._is_taken or unrenewed >= settings.LEASE_SECONDS - settings.LEASE_RENEW_SECONDS
+
     def report(self, stage: str, fraction: float) -> None:
-        """Notes how far the run is; the fraction never goes back within a run."""
-        self._told = (stage[:32], max(self._told[1], min(fraction, 1.0)))
+        """Notes on the row how far the run is; the fraction never goes back within a run."""
+        row = self._row
+        row.stage, row.progress = stage[:32], max(row.progress, min(fraction, 1.0))
 
     def should_stop(self) -> bool:
         return self.is_lost or self.is_cancelled
@@ -68,33 +80,38 @@ class LeaseKeeper:
             connection.close()  # this thread's own
 
     def _tick(self, now: float) -> None:
+        told = (self._row.stage, self._row.progress)
         due = now - self._renewed_at >= settings.LEASE_RENEW_SECONDS
-        news = self._told != self._written and now - self._written_at >= PROGRESS_SECONDS
-        if not due and not news:
-            return
+        news = told != self._written and now - self._written_at >= PROGRESS_SECONDS
         try:
-            self._renew()
+            if due or news:
+                self._renew(told, now)
+            elif now - self._looked_at >= LOOK_SECONDS:
+                self._look(now)
         except DatabaseError as error:
             logger.warning("row %s: renewal failed (%s)", self._row.pk, error)
             connection.close()
-            # Stop in time: after the expiry another worker may have it (River #1321).
-            if now - self._renewed_at >= settings.LEASE_SECONDS - settings.LEASE_RENEW_SECONDS:
-                self.is_lost = True
 
-    def _renew(self) -> None:
-        stage, progress = told = self._told
-        started = time.monotonic()
+    def _mine(self) -> QuerySet[LeasedRow]:
+        return self._handler.model.objects.filter(
+            pk=self._row.pk, lease_token=self._row.lease_token, state=State.RUNNING
+        )
+
+    def _look(self, now: float) -> None:
+        asked = self._mine().values_list("cancel_requested", flat=True).first()
+        self._is_taken = asked is None
+        self.is_cancelled = bool(asked)
+        self._looked_at = now
+
+    def _renew(self, told: tuple[str, float], now: float) -> None:
+        stage, progress = told
         with transaction.atomic():
-            mine = self._handler.model.objects.filter(
-                pk=self._row.pk, lease_token=self._row.lease_token, state=State.RUNNING
-            )
-            kept = mine.update(
+            kept = self._mine().update(
                 lease_expires_at=in_seconds(settings.LEASE_SECONDS), stage=stage, progress=progress
             )
-            self.is_lost = not kept
-            self.is_cancelled = mine.filter(cancel_requested=True).exists()
+            self._look(now)
             if kept and told != self._written:
-                self._row.stage, self._row.progress = told
                 self._handler.progressed(self._row)
-        self._renewed_at = self._written_at = started
+        # Committed; and the lease counts from before it was asked for.
+        self._renewed_at = self._written_at = now
         self._written = told

@@ -58,7 +58,7 @@ def _settle(
     verdict = _verdict(current, failure)
     if not mine.update(**_changes(verdict, failure)):
         return False
-    _close_attempt(handler, current, verdict, failure, output)
+    _close_attempt(handler, row, verdict, failure, output)
     current.refresh_from_db()
     kept = output if verdict.state is State.SUCCEEDED or failure is not None else None
     handler.settled(current, kept)

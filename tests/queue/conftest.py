@@ -1,12 +1,14 @@
 from collections.abc import Callable, Iterator
 
 import pytest
+import redis
 from pytest_django import Settings
 
 from apps.jobs.models import BatchFile
 from apps.queue import doorbell, drain, worker
 from apps.queue.handlers import Control, Output
 from tests.batches import Scripted, read_all
+from tests.servers import Valkey
 
 Script = Callable[[Scripted, BatchFile, Control], Output]
 
@@ -33,3 +35,11 @@ def script(
 
     become(read_all)
     return become
+
+
+@pytest.fixture
+def bell(valkey: Valkey) -> Iterator[Callable[[str], int]]:
+    """How many doorbells wait in a lane's list at the broker."""
+    client = redis.Redis.from_url(valkey.url)
+    yield lambda lane: int(client.llen(f"docmill:{lane}"))
+    client.close()

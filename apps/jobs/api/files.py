@@ -13,6 +13,7 @@ from rest_framework.views import APIView
 from apps.accounts.actor import Actor
 from apps.core.errors import NotFound
 from apps.core.filters import refuse_unknown_parameters
+from apps.core.negotiation import OneMediaType
 from apps.jobs import results, storage
 from apps.jobs.api.serializers import FileDetailSerializer
 from apps.jobs.errors import NoResult
@@ -58,6 +59,8 @@ class FileDetail(APIView):
 class FileText(APIView):
     """The text of a file."""
 
+    content_negotiation_class = OneMediaType
+
     @extend_schema(operation_id="file_text", responses={(200, "text/plain"): OpenApiTypes.STR})
     def get(self, request: Request, file_id: UUID) -> HttpResponse:
         refuse_unknown_parameters(request)
@@ -68,6 +71,8 @@ class FileText(APIView):
 
 class FileExtraction(APIView):
     """The whole extraction of a file as JSON: text by page, metadata, warnings."""
+
+    content_negotiation_class = OneMediaType
 
     @extend_schema(operation_id="file_result", responses={200: OpenApiTypes.OBJECT})
     def get(self, request: Request, file_id: UUID) -> HttpResponseBase:
@@ -80,6 +85,8 @@ class FileExtraction(APIView):
 
 class FileContent(APIView):
     """The bytes of a file as they were submitted."""
+
+    content_negotiation_class = OneMediaType
 
     @extend_schema(
         operation_id="file_content",

@@ -16,6 +16,7 @@ from rest_framework.views import APIView
 from apps.accounts.actor import Actor
 from apps.core.errors import NotFound
 from apps.core.filters import refuse_unknown_parameters
+from apps.core.negotiation import OneMediaType
 from apps.core.pagination import CursorPagination
 from apps.jobs import results
 from apps.jobs.api.serializers import (
@@ -127,6 +128,8 @@ class JobFiles(generics.ListAPIView[BatchFile]):
 class JobResultsNdjson(APIView):
     """All files of a job as NDJSON, one line each, failed and unfinished ones included."""
 
+    content_negotiation_class = OneMediaType
+
     @extend_schema(
         operation_id="job_results_ndjson",
         responses={(200, "application/x-ndjson"): OpenApiTypes.STR},
@@ -139,6 +142,8 @@ class JobResultsNdjson(APIView):
 
 class JobResultsZip(APIView):
     """All results of a job as a ZIP with manifest.json."""
+
+    content_negotiation_class = OneMediaType
 
     @extend_schema(
         operation_id="job_results_zip", responses={(200, "application/zip"): OpenApiTypes.BINARY}

@@ -54,7 +54,7 @@ class BatchUpload(APIView):
         refuse_unknown_parameters(request)
         key = _idempotency_key(request)
         check_length(request._request)
-        with storage.incoming() as directory:
+        with storage.refusing_when_full(), storage.incoming() as directory:
             form = receive(request._request, directory)
             submission = read_submission(form.fields)
             answer, replayed = self._submit(request, actor, submission, form, key)
@@ -118,7 +118,7 @@ def _job_name(given: str) -> str:
 
 def _idempotency_key(request: Request) -> str:
     key = str(request.headers.get("Idempotency-Key", ""))
-    if len(key) > MAX_KEY or not key.isprintable():
+    if "Idempotency-Key" in request.headers and not (0 < len(key) <= MAX_KEY and key.isprintable()):
         detail = f"Idempotency-Key takes 1 to {MAX_KEY} printable characters."
         raise InvalidInput(detail, errors=[FieldError("Idempotency-Key", "invalid", detail)])
     return key

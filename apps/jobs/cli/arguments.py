@@ -71,9 +71,9 @@ class DoorCommand(BaseCommand):
         self.stderr.write(visible(text), str)
 
     def explain(self, refused: Refused) -> None:
-        """Says which files or fields were refused, and why, as far as the error does not."""
-        for field, reason in refused.reasons:
-            self.say(f"  {field or 'request'}")
+        """Says what was refused, and which files or fields were the reason."""
+        self.stderr.write(visible(str(refused)))
+        for reason in refused.reasons:
             for line in indented(reason):
                 self.say(line)
 

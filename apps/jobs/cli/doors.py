@@ -34,13 +34,16 @@ class Refused(Exception):
         return self.problem.get("code") == ALL_REJECTED
 
     @property
-    def reasons(self) -> list[tuple[str, str]]:
-        """(field or file, why) of each part that was refused, as far as the text does not say."""
-        listed = self.problem.get("errors") or []
+    def reasons(self) -> list[str]:
+        """Which fields or files were refused and why, as far as the text does not say."""
+        listed = [
+            (str(each.get("field", "")), str(each.get("code", "")), str(each.get("detail", "")))
+            for each in self.problem.get("errors") or []
+        ]
         return [
-            (str(each.get("field", "")), f"{each.get('code')}: {each.get('detail')}")
-            for each in listed
-            if each.get("detail") not in str(self)
+            f"{field}: {code}: {detail}"
+            for field, code, detail in listed
+            if field not in str(self) or detail not in str(self)
         ]
 
 

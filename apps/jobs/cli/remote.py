@@ -137,9 +137,11 @@ class RemoteDoor:
         return _refusal("client.unexpected", f"{self.url} answered {status}.", response.status_code)
 
     def _about_tls(self, error: ssl.SSLError) -> str:
-        reason = getattr(error, "verify_message", "") or error.reason or str(error)
-        hint = "A certificate authority of your own is named by SSL_CERT_FILE."
-        return f"The connection to {self.url} is not safe: {reason}. {hint}"
+        if isinstance(error, ssl.SSLCertVerificationError):
+            reason = f"The certificate of {self.url} is not trusted: {error.verify_message}."
+            return f"{reason} A certificate authority of your own is named by SSL_CERT_FILE."
+        reason = error.reason.replace("_", " ").lower() if error.reason else str(error)
+        return f"There is no TLS with {self.url}: {reason}."
 
 
 def _refusal(code: str, detail: str, status: int = 0) -> Refused:

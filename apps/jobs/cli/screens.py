@@ -77,14 +77,15 @@ def status(job: Json) -> str:
     """Where the job stands, in a few words."""
     counts = job["counts"]
     parts = [f"{done(job)} of {counts['total']} done"]
-    failed = counts["failed"] + counts["quarantined"] + counts["rejected"]
+    failed = counts["failed"] + counts["quarantined"]
     told = (
-        (failed, f"{failed} failed"),
-        (counts["cancelled"], f"{counts['cancelled']} cancelled"),
-        (counts["retry_wait"], f"{counts['retry_wait']} to be tried again"),
-        (counts["running"], f"{counts['running']} running"),
+        (counts["rejected"], "rejected"),
+        (failed, "failed"),
+        (counts["cancelled"], "cancelled"),
+        (counts["retry_wait"], "to be tried again"),
+        (counts["running"], "running"),
     )
-    parts += [text for count, text in told if count]
+    parts += [f"{count} {what}" for count, what in told if count]
     if job["state"] in CLOSED:
         parts.append(job["state"])
     elif ahead := job.get("queue_position"):

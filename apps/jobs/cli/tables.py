@@ -63,6 +63,10 @@ def done(job: dict[str, Any]) -> int:
     return int(counts["total"] - counts["queued"] - counts["running"] - counts["retry_wait"])
 
 
+def files_in_words(count: int) -> str:
+    return "1 file" if count == 1 else f"{count} files"
+
+
 def age(seconds: float) -> str:
     """A length of time in one unit, rounded down: "59 s", "3 min", "23 h", "12 d"."""
     whole = max(0, int(seconds))

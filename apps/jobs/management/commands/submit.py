@@ -18,13 +18,14 @@ from apps.jobs.cli import paths
 from apps.jobs.cli.arguments import USAGE, DoorCommand, follow_command, undone
 from apps.jobs.cli.doors import Away, Door, Json, Order, Refused
 from apps.jobs.cli.screens import Bars, Lines, Screen
-from apps.jobs.cli.tables import files_table, visible
+from apps.jobs.cli.tables import files_in_words, files_table, visible
 from apps.jobs.cli.watching import Watch
 
 INTERRUPTED = 130
 """128 + SIGINT, as shells have it."""
 SOME_FAILED = 1
 SKIPPED_SHOWN = 10
+NOTHING = "Nothing was submitted."
 
 
 @dataclass
@@ -90,17 +91,19 @@ left out. Exit code: 0 all went well, 1 some files failed or were rejected, 2 no
         try:
             picked = paths.pick(given)
         except paths.BadPath as error:
-            raise undone(f"{error} Nothing was submitted.") from error
+            raise undone(f"{error} {NOTHING}") from error
         for path in picked.skipped[:SKIPPED_SHOWN]:
             self.say(f"skipped: {path}, which is no kind of document that is read here")
         if len(picked.skipped) > SKIPPED_SHOWN:
             self.say(f"skipped: {len(picked.skipped) - SKIPPED_SHOWN} more")
         if not picked.files:
-            raise undone("There is no document in there. Nothing was submitted.")
+            raise undone(f"There is no document in there. {NOTHING}")
         most = settings.BATCH_MAX_FILES
         batches = paths.batches(picked.files, most)
         if len(batches) > 1:
-            self.say(f"{len(picked.files)} files make {len(batches)} jobs of at most {most}.")
+            self.say(
+                f"{files_in_words(len(picked.files))} make {len(batches)} jobs of at most {most}."
+            )
         return batches
 
     def _submit(
@@ -114,16 +117,15 @@ left out. Exit code: 0 all went well, 1 some files failed or were rejected, 2 no
                 submitted.jobs.append(door.submit(batch, order))
             except Refused as refused:
                 submitted.problems.append(refused.problem)
-                self.stderr.write(visible(str(refused)))
                 self.explain(refused)
                 submitted.is_cut = not refused.is_about_files
             except (Away, OSError) as error:
                 submitted.problems.append({"code": "client.failed", "detail": str(error)})
-                self.stderr.write(visible(f"{error}"))
+                self.stderr.write(visible(str(error)))
                 submitted.is_cut = True
             if submitted.is_cut:
                 left = sum(map(len, batches[number - 1 :]))
-                self.say(f"Not submitted: {left} of {sum(map(len, batches))} files.")
+                self.say(f"Not submitted: {files_in_words(left)}." if submitted.jobs else NOTHING)
                 return
 
     def _tell(self, door: Door, submitted: Submitted) -> None:
@@ -131,7 +133,7 @@ left out. Exit code: 0 all went well, 1 some files failed or were rejected, 2 no
             for each in job["rejected"]:
                 self.say(f"rejected: {each['field']}: {each['code']}: {each['detail']}")
             counts = job["counts"]
-            parts = [f"{counts['total']} files, {counts['rejected']} rejected"]
+            parts = [f"{files_in_words(counts['total'])}, {counts['rejected']} rejected"]
             if job["url"].startswith("http"):
                 parts.append(job["url"])
             parts.append(f"follow it with: {follow_command(door, job['id'])}")
@@ -167,7 +169,7 @@ left out. Exit code: 0 all went well, 1 some files failed or were rejected, 2 no
         except KeyboardInterrupt:
             self.say("")  # the terminal has put ^C on the line
             if not submitted.jobs:
-                self.say("Stopped. Nothing was submitted.")
+                self.say(f"Stopped. {NOTHING}")
             for job in submitted.jobs:
                 self.say(f"The job goes on. Follow it: {follow_command(door, job['id'])}")
             sys.exit(INTERRUPTED)
