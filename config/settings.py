@@ -42,6 +42,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "apps.core.middleware.RequestIdMiddleware",
+    "apps.health.middleware.HealthMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -95,7 +96,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # --- Redis or Valkey: doorbells and caches, never the truth -------------------------------------
 
 EMBEDDED_SOCKET = embedded_socket(DOCMILL_DATA_DIR)
-REDIS_URL = env("REDIS_URL", default=f"unix://{EMBEDDED_SOCKET}")
+REDIS_URL = env("REDIS_URL", default="") or f"unix://{EMBEDDED_SOCKET}"
 REDIS_SOCKET_OPTIONS = {"socket_timeout": 5, "socket_connect_timeout": 3}
 CACHES = {
     "default": {

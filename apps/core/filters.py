@@ -1,8 +1,12 @@
 """Filters that refuse what they do not know: a misspelt parameter must not mean "everything"."""
 
+from datetime import UTC, datetime
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.db.models import Model, QuerySet
+from django_filters import IsoDateTimeFilter
+from django_filters.fields import IsoDateTimeField
 from django_filters.rest_framework import DjangoFilterBackend
 from rest_framework.request import Request
 from rest_framework.views import APIView
@@ -18,6 +22,29 @@ def refuse_unknown_parameters(request: Request, known: frozenset[str] = frozense
     if unknown:
         errors = [FieldError(name, "unknown", "There is no such parameter.") for name in unknown]
         raise InvalidInput(f"Unknown query parameters: {', '.join(unknown)}.", errors=errors)
+
+
+def is_storable(moment: datetime) -> bool:
+    """Whether `moment` says its zone and can be told in UTC, as databases are given it."""
+    try:
+        moment.astimezone(UTC)
+    except OverflowError:
+        return False
+    return moment.tzinfo is not None
+
+
+class MomentField(IsoDateTimeField):
+    def clean(self, value: Any) -> Any:
+        moment = super().clean(value)
+        if moment is not None and not is_storable(moment):
+            raise ValidationError("This moment is out of range.", code="out_of_range")
+        return moment
+
+
+class MomentFilter(IsoDateTimeFilter):
+    """A moment in ISO 8601; without a zone it is taken for UTC."""
+
+    field_class = MomentField
 
 
 class StrictFilterBackend(DjangoFilterBackend):

@@ -1,9 +1,16 @@
 """Pages by cursor: stable while rows are added, no COUNT(*)."""
 
-from rest_framework import pagination
+from datetime import datetime
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
+from rest_framework import exceptions, pagination
 from rest_framework.request import Request
+from rest_framework.views import APIView
 
 from apps.core.errors import FieldError, InvalidInput
+from apps.core.filters import is_storable
 
 MAX_LIMIT = 100
 DEFAULT_LIMIT = 50
@@ -25,3 +32,34 @@ class CursorPagination(pagination.CursorPagination):
             detail = f"limit must be a whole number from 1 to {MAX_LIMIT}."
             raise InvalidInput(detail, errors=[FieldError("limit", "out_of_range", detail)])
         return int(given)
+
+    def paginate_queryset(
+        self, queryset: QuerySet[Any], request: Request, view: APIView | None = None
+    ) -> list[Any] | None:
+        self._model = queryset.model
+        return super().paginate_queryset(queryset, request, view)
+
+    def decode_cursor(self, request: Request) -> Any:
+        """The cursor of the request. Raises InvalidInput for one that no page of this list gave."""
+        try:
+            cursor = super().decode_cursor(request)
+        except exceptions.NotFound:
+            cursor = None
+            is_ours = False
+        else:
+            is_ours = cursor is None or self._is_place(cursor.position)
+        if not is_ours:
+            detail = "cursor must be taken from next or previous of a page of this list."
+            raise InvalidInput(detail, errors=[FieldError("cursor", "invalid", detail)])
+        return cursor
+
+    def _is_place(self, position: str | None) -> bool:
+        """Whether it can be a value of the field by which the list is ordered first."""
+        if position is None:
+            return True
+        field = self._model._meta.get_field(self.ordering[0].lstrip("-"))
+        try:
+            value = field.to_python(position)
+        except ValidationError:
+            return False
+        return not isinstance(value, datetime) or is_storable(value)

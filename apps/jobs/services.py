@@ -318,7 +318,11 @@ def delete_job(*, actor: Actor, job: BatchJob) -> None:
         blobs |= {file.result.content_id for file in files if hasattr(file, "result")}
         current.delete()
         # Not before: a transaction that is taken back must find its bytes.
-        transaction.on_commit(lambda: storage.release(sorted(blobs)))
+        transaction.on_commit(lambda: _release_bytes(blobs), robust=True)
+
+
+def _release_bytes(blob_ids: set[int]) -> None:
+    storage.release(sorted(blob_ids))
 
 
 def mark_started(job_id: UUID) -> None:

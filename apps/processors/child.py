@@ -68,7 +68,8 @@ class Reporter:
 
 
 class Meter:
-    """Measures what one document costs. The kernel's high-water mark is set back before each."""
+    """Measures what one document costs. The kernel's high-water mark is set back after each, so
+    that the host sees this document's own when it looks."""
 
     def __init__(self) -> None:
         try:
@@ -77,7 +78,7 @@ class Meter:
             self._reset = -1
         self._cpu = 0.0
 
-    def start(self) -> None:
+    def reset(self) -> None:
         self._cpu = time.process_time()
         if self._reset >= 0:
             os.write(self._reset, b"5")
@@ -86,12 +87,12 @@ class Meter:
         """Bytes and seconds of this document, and of the process as the kernel counts it."""
         of_process = resource.getrusage(resource.RUSAGE_SELF)
         return {
-            "peak_rss_bytes": _memory("VmHWM") or rss_bytes(of_process),
+            "peak_rss_bytes": memory("VmHWM") or rss_bytes(of_process),
             "cpu_seconds": time.process_time() - self._cpu,
             "process_peak_rss_bytes": rss_bytes(of_process),
             "process_cpu_seconds": of_process.ru_utime + of_process.ru_stime,
-            "rss_bytes": _memory("VmRSS"),
-            "address_space_bytes": _memory("VmSize"),
+            "rss_bytes": memory("VmRSS"),
+            "address_space_bytes": memory("VmSize"),
         }
 
 
@@ -100,13 +101,13 @@ def rss_bytes(usage: resource.struct_rusage) -> int:
     return usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
-def _memory(field: str) -> int:
-    """A line of /proc/self/status in bytes; 0 where there is none."""
+def memory(field: str, pid: int | str = "self") -> int:
+    """A line of /proc/<pid>/status in bytes; 0 where there is none."""
     try:
-        with Path("/proc/self/status").open() as status:
+        with Path(f"/proc/{pid}/status").open() as status:
             lines = dict(line.split(":", 1) for line in status)
         return int(lines[field].split()[0]) * 1024
-    except (OSError, KeyError):
+    except (OSError, KeyError, ValueError):
         return 0
 
 
@@ -136,6 +137,7 @@ def main() -> None:
         }
     )
     while True:
+        meter.reset()
         _answer(line, line.receive(), processors, meter)
 
 
@@ -172,7 +174,6 @@ def _answer(
         options=Options.parse(order["options"]),
     )
     sandbox.limit_cpu(order["seconds"])
-    meter.start()
     try:
         extraction = processors[order["processor"]].run(document, Reporter(line))
         answer = {"done": extraction.to_json(), "usage": meter.read()}

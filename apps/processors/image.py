@@ -1,7 +1,5 @@
 """Pictures of text: PNG and JPEG, by OCR."""
 
-import warnings
-
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from apps.processors import language, ocr
@@ -28,8 +26,8 @@ class ImageProcessor:
         self._language = language.shared()
         self._ocr = ocr.shared()
         Image.preinit()
-        # The dimensions are checked here, before anything is decoded.
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        # Dimensions are checked below, before anything is decoded.
+        Image.MAX_IMAGE_PIXELS = None
 
     def run(self, document: Document, report: Report) -> Extraction:
         report(0, 1, "opening")

@@ -17,7 +17,7 @@ from apps.processors.postmortem import cause
 from apps.processors.protocol import Extraction, Page
 from apps.processors.spawn import Child, Gone
 
-TICK_SECONDS = 0.1
+TICK_SECONDS = 0.05
 SECONDS_BETWEEN_PROGRESS = 0.2
 SECONDS_TO_DIE = 2.0
 
@@ -70,6 +70,7 @@ class Reading:
                         self._tell(now=True)
                         return outcome
                 self._tell()
+                self.child.look()
         except Gone:
             raise self._autopsy() from None
         except wire.TooLarge:

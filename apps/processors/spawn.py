@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from apps.processors import wire
-from apps.processors.child import rss_bytes
+from apps.processors.child import memory, rss_bytes
 from apps.processors.errors import Usage
 from apps.processors.postmortem import Death
 from apps.processors.workroom import Workroom
@@ -28,6 +28,7 @@ ENVIRONMENT = {
 }
 START = "import sys; sys.path[:] = sys.argv[1:]; from apps.processors.child import main; main()"
 STDERR_TAIL_BYTES = 8192
+SECONDS_BETWEEN_LOOKS = 0.04
 SECONDS_TO_END = 0.5
 UNKNOWN_EXIT = 255
 
@@ -43,6 +44,8 @@ class Child:
         self.room = Workroom()
         self.memory_bytes = memory_bytes
         self._before: Mapping[str, float] = {}
+        self._looked_at = 0.0
+        self._seen_peak = 0
         self._inbox = wire.Inbox()
         self._stderr = b""
         to_child, self._to = os.pipe()
@@ -102,6 +105,14 @@ class Child:
     def note(self, usage: Mapping[str, float]) -> None:
         """Remember what the process had used before the next document."""
         self._before = usage
+        self._seen_peak = 0
+
+    def look(self) -> None:
+        """Take down its memory, now and then, for the case that it dies."""
+        now = time.monotonic()
+        if now - self._looked_at > SECONDS_BETWEEN_LOOKS:
+            self._looked_at = now
+            self._seen_peak = max(self._seen_peak, memory("VmHWM", self.pid))
 
     def is_alive(self) -> bool:
         """Whether it still runs. Looks without reaping, so that the pid stays taken."""
@@ -139,11 +150,12 @@ class Child:
             return Usage()
         used = self._end[1]
         cpu = used.ru_utime + used.ru_stime - self._before.get("process_cpu_seconds", 0)
-        # The kernel's mark is the highest since the start (and counts the process that forked
-        # this one): below the mark there was before, this document's own peak is not known.
+        # The kernel's final mark is the highest since the start, and counts the process that
+        # forked this one. Only above the mark there was before is it this document's.
         peak = rss_bytes(used)
-        known = self._before.get("process_peak_rss_bytes", 0)
-        return Usage(peak_rss_bytes=peak if peak > known else 0, cpu_seconds=max(cpu, 0.0))
+        if peak <= self._before.get("process_peak_rss_bytes", 0):
+            peak = self._seen_peak
+        return Usage(peak_rss_bytes=peak, cpu_seconds=max(cpu, 0.0))
 
     def death(self) -> Death:
         """How it ended. After `kill`, when the child had ended by itself before that."""

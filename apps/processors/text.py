@@ -8,7 +8,7 @@ from apps.processors.decoding import decode
 from apps.processors.errors import BadDocument
 from apps.processors.protocol import Document, Extraction, Page, Report
 
-DELIMITERS = ",;\t|"
+DELIMITERS = "\t;|,"  # of two that fit equally the first: the other may divide decimals
 DELIMITER_NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 SNIFFED_CHARACTERS = 64 * 1024
 
@@ -77,4 +77,5 @@ def _delimiter(text: str) -> str:
         most_common = max(counts, key=counts.count)
         return (counts.count(most_common) if most_common else 0, most_common)
 
-    return max(DELIMITERS, key=evenness)
+    best = max(DELIMITERS, key=evenness)
+    return best if evenness(best)[1] else ","

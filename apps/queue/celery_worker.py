@@ -54,6 +54,7 @@ def run(app: Celery, lanes: list[str], slots: int) -> None:
     app.steps["worker"].add(ThisRegistration)
     app.worker_main(
         [
+            "--quiet",
             "worker",
             f"--queues={','.join(lanes)}",
             f"--concurrency={slots}",

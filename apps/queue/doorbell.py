@@ -8,7 +8,7 @@ import time
 from datetime import timedelta
 
 from django.db import transaction
-from django.utils import timezone
+from django.db.models.functions import Now
 from kombu.exceptions import OperationalError as BrokerError
 from redis.exceptions import RedisError
 
@@ -27,8 +27,8 @@ _silent_until = 0.0
 
 
 def live_slots(lane: str) -> int:
-    """How many slots of living workers serve `lane`."""
-    seen = WorkerNode.objects.filter(seen_at__gt=timezone.now() - SEEN_WITHIN)
+    """How many slots of living workers serve `lane`, by the database's clock."""
+    seen = WorkerNode.objects.filter(seen_at__gt=Now() - SEEN_WITHIN)
     return sum(slots for lanes, slots in seen.values_list("lanes", "slots") if lane in lanes)
 
 
@@ -70,5 +70,8 @@ def _publish(lane: str, count: int) -> None:
         "max_retries": 0,
     }
     with current_app.connection_for_write(transport_options=options) as connection:
-        for _ in range(count):
+        # One that waits wakes a slot as well as a new one would. Where nobody listens (`work
+        # --loop`, long runs in all slots) every ring would leave more behind.
+        queue = current_app.amqp.queues[lane](connection.default_channel)
+        for _ in range(count - queue.queue_declare().message_count):
             current_app.send_task(TASK, args=[lane], queue=lane, connection=connection, retry=False)

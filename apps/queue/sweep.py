@@ -7,7 +7,6 @@ step is guarded by the row it changes.
 from datetime import timedelta
 
 from django.db.models.functions import Now
-from django.utils import timezone
 
 from apps.queue.doorbell import live_slots, ring
 from apps.queue.handlers import handler_classes
@@ -65,6 +64,6 @@ def raise_priorities() -> int:
 
 def forget_workers() -> int:
     """Deletes the rows of workers that are long gone; their leases have run out by then."""
-    gone = timezone.now() - WORKER_FORGOTTEN_AFTER
-    deleted, _ = WorkerNode.objects.filter(seen_at__lt=gone).delete()
+    gone = WorkerNode.objects.filter(seen_at__lt=Now() - WORKER_FORGOTTEN_AFTER)
+    deleted, _ = gone.delete()
     return deleted

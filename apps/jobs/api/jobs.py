@@ -15,7 +15,7 @@ from rest_framework.views import APIView
 
 from apps.accounts.actor import Actor
 from apps.core.errors import NotFound
-from apps.core.filters import refuse_unknown_parameters
+from apps.core.filters import MomentFilter, refuse_unknown_parameters
 from apps.core.negotiation import OneMediaType
 from apps.core.pagination import CursorPagination
 from apps.jobs import results
@@ -31,13 +31,13 @@ from apps.jobs.states import FILE_STATES, JobState
 
 class JobFilter(django_filters.FilterSet):
     state = django_filters.MultipleChoiceFilter(choices=[(s, s) for s in map(str, JobState)])
-    operation = django_filters.CharFilter()
+    operation = django_filters.CharFilter(max_length=32)
     priority = django_filters.ChoiceFilter(
         choices=[(label, label) for label in PRIORITIES], method="of_priority"
     )
     name = django_filters.CharFilter(lookup_expr="icontains", max_length=200)
-    created_after = django_filters.IsoDateTimeFilter("created_at", "gte")
-    created_before = django_filters.IsoDateTimeFilter("created_at", "lt")
+    created_after = MomentFilter("created_at", "gte")
+    created_before = MomentFilter("created_at", "lt")
 
     def of_priority(self, jobs: QuerySet[BatchJob], _name: str, label: str) -> QuerySet[BatchJob]:
         return jobs.filter(priority=PRIORITIES[label])

@@ -33,7 +33,7 @@ def test_nothing_is_wider_than_a_hundred_columns() -> None:
     lines = files_table([file]) + jobs_table([a_job("n" * 200)], NOW)
 
     assert max(map(width, lines)) <= 100
-    assert ".pdf  quarantined" in lines[1]
+    assert lines[1].split()[0].endswith(".pdf")
     assert " ".join(lines[2].split()).startswith("document.corrupt: very very")
 
 

@@ -1,0 +1,223 @@
+"""The door to another installation, when the way there is bad."""
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from pytest_django.live_server_helper import LiveServer
+
+from apps.accounts.models import Organization
+from apps.jobs.cli import remote
+from apps.jobs.cli.doors import Away, Order, Refused
+from apps.jobs.cli.remote import RemoteDoor
+from apps.jobs.models import BatchFile, BatchJob, IdempotencyKey
+from tests.jobs.cli.conftest import Run
+
+CLOSE = b""
+"""What a bad way answers: the connection ends without a word."""
+SWALLOW = None
+"""The request arrives, and its answer is lost."""
+
+
+class BadWay:
+    """Stands before a server; the first connections fare as it is told, the others well.
+
+    For each: None swallows the server's answer, bytes are sent instead of asking the server.
+    """
+
+    def __init__(self, target: str, *fates: bytes | None) -> None:
+        parts = urlsplit(target)
+        self._target = (parts.hostname or "", parts.port or 80)
+        self._fates = list(fates)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self.connections = 0
+        self._threads = [threading.Thread(target=self._accept)]
+        self._threads[0].start()
+
+    def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for thread in self._threads:
+            thread.join()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            self.connections += 1
+            fate = self._fates.pop(0) if self._fates else "pass"
+            thread = threading.Thread(target=self._serve, args=(client, fate))
+            self._threads.append(thread)
+            thread.start()
+
+    def _serve(self, client: socket.socket, fate: bytes | str | None) -> None:
+        with client:
+            request = _request(client)
+            if isinstance(fate, bytes):
+                client.sendall(fate)
+                return
+            with socket.create_connection(self._target) as server:
+                server.sendall(request.replace(b"\r\n", b"\r\nConnection: close\r\n", 1))
+                answer = b"".join(iter(lambda: server.recv(65536), b""))
+            if fate == "pass":
+                client.sendall(answer)
+
+
+def _request(client: socket.socket) -> bytes:
+    """One whole request, its length taken from its head."""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        data += client.recv(65536) or b"\r\n\r\n"
+    head = data.partition(b"\r\n\r\n")[0].lower()
+    length = int(head.partition(b"content-length:")[2].split(b"\r")[0] or 0)
+    while len(data) < len(head) + 4 + length:
+        data += client.recv(65536)
+    return data
+
+
+def response(status: str, body: str = "", *headers: str) -> bytes:
+    head = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", "Connection: close", *headers]
+    return "\r\n".join([*head, "", body]).encode()
+
+
+@pytest.fixture
+def bad_way(
+    live_server: LiveServer, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., BadWay]]:
+    monkeypatch.setattr(remote, "RETRY_SECONDS", 0)
+    made: list[BadWay] = []
+
+    def make(*fates: bytes | None) -> BadWay:
+        made.append(BadWay(live_server.url, *fates))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+@pytest.fixture
+def letter(tmp_path: Path) -> Path:
+    path = tmp_path / "letter.txt"
+    path.write_text("Dear reader")
+    return path
+
+
+@pytest.mark.parametrize(
+    "fate", [SWALLOW, CLOSE, response("502 Bad Gateway", "<html>"), b"nonsense\r\n\r\n"]
+)
+def test_a_submission_whose_connection_breaks_is_sent_again_and_made_once(
+    run: Run, bad_way: Callable[..., BadWay], token: str, letter: Path, fate: bytes | None
+) -> None:
+    way = bad_way(fate)
+
+    answer = run("submit", letter, "--url", way.url, "--key", token)
+
+    assert answer.code == 0
+    assert "Trying once more." in answer.err
+    assert str(BatchJob.objects.get().pk) in answer.out
+    assert BatchFile.objects.get().name == "letter.txt"
+    assert IdempotencyKey.objects.count() == 1
+
+
+def test_two_submissions_are_two_jobs(run: Run, there: list[str], letter: Path) -> None:
+    run("submit", letter, *there)
+    run("submit", letter, *there)
+
+    assert BatchJob.objects.count() == 2
+
+
+def test_it_is_sent_again_only_once(
+    run: Run, bad_way: Callable[..., BadWay], token: str, letter: Path
+) -> None:
+    way = bad_way(CLOSE, CLOSE)
+
+    answer = run("submit", letter, "--url", way.url, "--key", token)
+
+    assert answer.code == 2
+    assert way.connections == 2
+    assert "does not answer" in answer.err
+    assert not BatchJob.objects.exists()
+
+
+def test_what_the_server_refuses_is_not_sent_again(
+    run: Run, bad_way: Callable[..., BadWay], letter: Path
+) -> None:
+    way = bad_way()
+
+    answer = run("submit", letter, "--url", way.url, "--key", "dm_wrong")
+
+    assert answer.code == 2
+    assert way.connections == 1
+    assert "There is no such API key." in answer.err
+
+
+def test_waiting_outlives_a_server_that_is_away(
+    run: Run, bad_way: Callable[..., BadWay], token: str, letter: Path, working: None
+) -> None:
+    accepted = None
+    way = bad_way()
+    door = RemoteDoor(way.url, token, say=str)
+    accepted = door.submit([letter], Order())
+    busy = response("429 Too Many Requests", "", "Retry-After: 7")
+    down = response("503 Service Unavailable", "<html>")
+    for fate, wait in ((CLOSE, None), (down, None), (busy, 7.0)):
+        way = bad_way(fate)
+        door = RemoteDoor(way.url, token, say=str)
+        with pytest.raises(Away) as away:
+            door.job(accepted["id"])
+        assert away.value.retry_after == wait
+        assert door.job(accepted["id"])["id"] == accepted["id"]
+        door.close()
+
+
+@pytest.mark.parametrize(
+    ("fate", "words"),
+    [
+        (response("200 OK", "<html>Welcome"), "is not Docmill"),
+        (response("200 OK", "[1]"), "is not Docmill"),
+        (response("404 Not Found", "<html>"), "answered 404 Not Found"),
+        (response("301 Moved", "", "Location: https://mill.example.com/"), "Give the address"),
+    ],
+)
+def test_other_answers_are_told_in_a_sentence(
+    run: Run, bad_way: Callable[..., BadWay], token: str, fate: bytes, words: str
+) -> None:
+    answer = run("jobs", "--url", bad_way(fate).url, "--key", token)
+
+    assert (answer.code, answer.out) == (2, "")
+    assert words in answer.err
+
+
+def test_a_server_without_tls(run: Run, bad_way: Callable[..., BadWay], token: str) -> None:
+    url = bad_way(response("400 Bad Request")).url.replace("http:", "https:")
+
+    answer = run("jobs", "--url", url, "--key", token)
+
+    assert answer.code == 2
+    assert f"There is no TLS with {url}" in answer.err
+
+
+def test_files_beyond_the_first_page_are_read_too(
+    there: list[str], acme: Organization, letter: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote, "PAGE", 1)
+    door = RemoteDoor(there[1], there[3], say=str)
+    job = door.submit([letter, letter, letter], Order())
+
+    assert [file["position"] for file in door.files(job["id"])] == [1, 2, 3]
+    door.close()
+
+
+def test_a_job_that_is_gone_is_refused(there: list[str], acme: Organization) -> None:
+    door = RemoteDoor(there[1], there[3], say=str)
+
+    with pytest.raises(Refused, match="There is no such job"):
+        door.job("019f3c1e-5a70-7c55-b0b4-6f5a1c0e9d21")
+    door.close()
