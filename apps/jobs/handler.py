@@ -158,6 +158,7 @@ class BatchFileHandler(Handler):
 def _keep(file: BatchFile, stored: StoredExtraction) -> None:
     """Puts the extraction in place and its summary into the file's result row."""
     extraction = stored.extraction
+    replaced = FileResult.objects.filter(file=file).values_list("content_id", flat=True).first()
     blob = storage.put(
         file.organization, stored.path, sha256=stored.sha256, size_bytes=stored.size_bytes
     )
@@ -175,3 +176,5 @@ def _keep(file: BatchFile, stored: StoredExtraction) -> None:
             "warnings": list(extraction.warnings),
         },
     )
+    if replaced is not None and replaced != blob.pk:
+        storage.release_on_commit({replaced})

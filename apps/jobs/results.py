@@ -8,16 +8,20 @@ from typing import Any
 
 from apps.jobs import storage
 from apps.jobs.models import BatchFile, BatchJob, FileResult
+from apps.queue.states import UNFINISHED
 
-CHUNK_FILES = 20
 UNSAFE_IN_NAMES = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|]')
 MAX_NAME = 120
 
 
-def files_in_order(job: BatchJob) -> Iterator[BatchFile]:
-    """The job's files with their results, in the order of submission."""
+def files_in_order(job: BatchJob) -> list[BatchFile]:
+    """The job's files with their results, in the order of submission.
+
+    All at once, for they are few: a cursor that stays open while a client reads slowly would keep
+    the database from tidying up behind it.
+    """
     files = BatchFile.objects.filter(job=job).select_related("result__content")
-    return files.order_by("position").iterator(chunk_size=CHUNK_FILES)
+    return list(files.order_by("position"))
 
 
 def extraction(result: FileResult) -> dict[str, Any]:
@@ -94,13 +98,13 @@ def archive(job: BatchJob) -> Iterator[bytes]:
 
 
 def _manifest(job: BatchJob, files: list[dict[str, Any]]) -> dict[str, Any]:
-    job.refresh_from_db()
+    """Told from what was packed: the job may have gone on meanwhile."""
     return {
         "job": str(job.id),
         "name": job.name,
         "operation": job.operation,
         "state": job.state,
-        "complete": job.finished_at is not None,
+        "complete": not any(file["state"] in UNFINISHED for file in files),
         "expires_at": job.expires_at.isoformat(),
         "files": files,
     }

@@ -317,12 +317,7 @@ def delete_job(*, actor: Actor, job: BatchJob) -> None:
         blobs = {file.content_id for file in files if file.content_id}
         blobs |= {file.result.content_id for file in files if hasattr(file, "result")}
         current.delete()
-        # Not before: a transaction that is taken back must find its bytes.
-        transaction.on_commit(lambda: _release_bytes(blobs), robust=True)
-
-
-def _release_bytes(blob_ids: set[int]) -> None:
-    storage.release(sorted(blob_ids))
+        storage.release_on_commit(blobs)
 
 
 def mark_started(job_id: UUID) -> None:

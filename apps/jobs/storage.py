@@ -130,6 +130,15 @@ def release(blob_ids: Iterable[int]) -> int:
     return removed
 
 
+def release_on_commit(blob_ids: set[int]) -> None:
+    """Releases them once the transaction is committed: one taken back must find its bytes."""
+    transaction.on_commit(lambda: _release_all(blob_ids), robust=True)
+
+
+def _release_all(blob_ids: set[int]) -> None:
+    release(sorted(blob_ids))
+
+
 def remove_stale_uploads() -> int:
     """Removes what killed processes left in `incoming` a day ago or earlier; how many uploads."""
     too_old = time.time() - STALE_UPLOAD_SECONDS

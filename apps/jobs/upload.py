@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from django.conf import settings
-from django.http import HttpRequest, QueryDict, UnreadablePostError
-from django.utils.datastructures import MultiValueDict
+from django.http import HttpRequest, UnreadablePostError
 
 from apps.core.errors import FieldError, InvalidInput
 from apps.jobs import storage
@@ -196,15 +195,6 @@ def _add_field(fields: dict[str, str], part: Part) -> None:
             fields[part.name] = value
             return
     raise InvalidInput(problem.detail, errors=[problem])
-
-
-def keep_out_of_the_way(request: HttpRequest) -> None:
-    """Makes Django's CSRF check not read the body: it belongs to `receive`.
-
-    The check looks for a token in the form before it looks at the X-CSRFToken header.
-    """
-    request._post = QueryDict("")  # type: ignore[attr-defined]
-    request._files = MultiValueDict()  # type: ignore[attr-defined]
 
 
 def receive_paths(paths: list[Path], directory: Path) -> Iterator[Received]:

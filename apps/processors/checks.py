@@ -9,7 +9,7 @@ from django.utils.module_loading import import_string
 from apps.processors.kinds import KINDS
 
 
-@register()
+@register("processors")
 def processors_are_usable(**_: object) -> list[CheckMessage]:
     """processors.E001 does not import, E002 lacks a part, E003 names an unknown kind."""
     return [problem for path in settings.PROCESSORS for problem in _problems(path)]

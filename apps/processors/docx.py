@@ -36,7 +36,7 @@ class DocxProcessor:
         report(0, 1, "reading")
         read = self._office.read(content, KINDS["docx"].media_type, DAMAGED)
         page = Page(number=1, text=read.text.strip())
-        report(1, 1, "read", page=page)
+        report(1, 1, "read")
         empty = () if page.text else ("There is no text in the file.",)
         return Extraction(
             pages=(page,),

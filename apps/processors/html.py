@@ -39,7 +39,7 @@ class HtmlProcessor:
             raise BadDocument("document.empty", "There is nothing in the file.")
         text, title = visible_text(source)
         page = Page(number=1, text=text)
-        report(1, 1, "read", page=page)
+        report(1, 1, "read")
         empty = () if text else ("The page shows no text.",)
         return Extraction(
             pages=(page,),

@@ -35,7 +35,7 @@ class ImageProcessor:
             page, metadata = self._page(document, report)
         except DAMAGED as error:
             raise BadDocument("document.corrupt", "The picture is damaged.") from error
-        report(1, 1, "read", page=page)
+        report(1, 1, "read")
         noted = () if page.text else ("No text was found in the picture.",)
         return Extraction(
             pages=(page,),

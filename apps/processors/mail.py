@@ -40,7 +40,7 @@ class MailProcessor:
         if not metadata:
             raise BadDocument("document.corrupt", "The file is no e-mail: it has no headers.")
         page = Page(number=1, text=text)
-        report(1, 1, "read", page=page)
+        report(1, 1, "read")
         warnings = [] if text else ["There is no text in the e-mail."]
         if attachments:
             metadata["attachments"] = ", ".join(attachments[:LISTED_ATTACHMENTS])

@@ -1,6 +1,7 @@
 """Plain text and tables of separated values."""
 
 import csv
+import re
 from importlib.metadata import version
 
 from apps.processors import language
@@ -10,6 +11,7 @@ from apps.processors.protocol import Document, Extraction, Page, Report
 
 DELIMITERS = "\t;|,"  # of two that fit equally the first: the other may divide decimals
 DELIMITER_NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
+QUOTED = re.compile(r'"[^"]*"')
 SNIFFED_CHARACTERS = 64 * 1024
 
 
@@ -36,7 +38,7 @@ class TextProcessor:
         replaced = text.count("\ufffd")
         warnings = [f"{replaced} characters could not be read."] if replaced else []
         page = Page(number=1, text=text)
-        report(1, 1, "read", page=page)
+        report(1, 1, "read")
         return Extraction(
             pages=(page,),
             kind=document.kind,
@@ -56,7 +58,7 @@ def _described(text: str) -> dict[str, str]:
     delimiter = _delimiter(text)
     rows = columns = 0
     try:
-        for row in csv.reader(text.splitlines(), delimiter=delimiter):
+        for row in csv.reader(text.split("\n"), delimiter=delimiter):
             rows += 1
             columns = max(columns, len(row))
     except csv.Error:  # a field longer than the module takes, or NUL; the text itself is kept
@@ -70,11 +72,11 @@ def _described(text: str) -> dict[str, str]:
 
 def _delimiter(text: str) -> str:
     """The candidate that divides the most first lines into the same number of fields."""
-    lines = text[:SNIFFED_CHARACTERS].splitlines()[:100]
+    lines = QUOTED.sub("", text[:SNIFFED_CHARACTERS]).split("\n")[:100]
 
     def evenness(delimiter: str) -> tuple[int, int]:
-        counts = [line.count(delimiter) for line in lines if line.strip()]
-        most_common = max(counts, key=counts.count)
+        counts = [line.count(delimiter) for line in lines if line]
+        most_common = max(counts, key=counts.count, default=0)
         return (counts.count(most_common) if most_common else 0, most_common)
 
     best = max(DELIMITERS, key=evenness)

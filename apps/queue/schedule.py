@@ -13,6 +13,7 @@ from typing import Any
 from celery.beat import ScheduleEntry, Scheduler
 from django.db import Error as DatabaseError
 from django.db import close_old_connections, connection
+from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils.module_loading import import_string
 
@@ -23,9 +24,11 @@ logger = logging.getLogger(__name__)
 
 def run_once(name: str, slot: int, work: Callable[[], object]) -> bool:
     """Runs `work` if nobody has run `name` for `slot` yet. An error is stored and logged."""
-    row, _ = PeriodicRun.objects.get_or_create(name=name)
-    mine = PeriodicRun.objects.filter(name=name, slot__lt=slot)
-    if row.slot >= slot or not mine.update(slot=slot, started_at=Now(), finished_at=None, error=""):
+    PeriodicRun.objects.get_or_create(name=name)
+    # A slot far ahead is from before a clock was set back: nobody waits until it comes again.
+    is_due = Q(slot__lt=slot) | Q(slot__gt=slot + 1)
+    mine = PeriodicRun.objects.filter(is_due, name=name)
+    if not mine.update(slot=slot, started_at=Now(), finished_at=None, error=""):
         return False
     error = ""
     try:
@@ -41,6 +44,20 @@ class InlineScheduler(Scheduler):
     """A beat scheduler that calls each entry's function (a dotted path) in its own process."""
 
     producer = None  # type: ignore[assignment]  # the stock one connects to the broker
+    _ticked_at = 0.0
+
+    def tick(self, *args: Any, **kwargs: Any) -> float:
+        """Runs at most one entry that is due. Seconds until the next tick.
+
+        The stock one goes by the wall clock: set back by an hour, it does nothing for an hour.
+        """
+        now = time.time()
+        if now < self._ticked_at:
+            for entry in self.schedule.values():
+                entry.last_run_at = entry.default_now()
+            self._heap = None
+        self._ticked_at = now
+        return float(super().tick(*args, **kwargs))
 
     def apply_async(
         self,

@@ -56,6 +56,11 @@ def accepted(api: APIClient, *parts: bytes, **headers: str) -> dict[str, Any]:
     return dict(answer.json())
 
 
+def body(answer: Any) -> bytes:
+    """All of an answer, streamed or not; a file that it was read from is closed."""
+    return b"".join(answer.streaming_content) if answer.streaming else bytes(answer.content)
+
+
 def files_of(api: APIClient, job: dict[str, Any]) -> list[dict[str, Any]]:
     answer = api.get(f"/api/batch/jobs/{job['id']}/files?limit=100")
     assert answer.status_code == 200, answer.content

@@ -83,9 +83,10 @@ def test_the_list_may_be_empty(alice_api: APIClient) -> None:
 
 
 def test_filters(alice_api: APIClient) -> None:
-    read = accepted(alice_api, field("name", "Invoices of May"), field("priority", "high"))["id"]
+    may = [part(), field("name", "Invoices of May"), field("priority", "high")]
+    read = accepted(alice_api, *may)["id"]
     read_next()
-    failed = accepted(alice_api, field("name", "invoices of June"))["id"]
+    failed = accepted(alice_api, part(), field("name", "invoices of June"))["id"]
     fail_next()
     scan = part(b"\x89PNG\r\n\x1a\n", "a.png")
     waits = accepted(alice_api, scan, field("operation", "ocr"), field("priority", "low"))["id"]
@@ -154,7 +155,6 @@ def cursor(text: str) -> str:
 
 BAD_CURSORS = [
     "x",
-    "%00",
     "%C3%A9",
     cursor("p=not a time"),
     cursor("p=2026-13-01"),
@@ -192,7 +192,7 @@ def test_the_number_of_queries_does_not_grow_with_the_jobs(
     alice_api: APIClient, acme: Organization
 ) -> None:
     def queries() -> list[str]:
-        with CaptureQueriesContext(connection, ) as seen:
+        with CaptureQueriesContext(connection) as seen:
             assert alice_api.get(f"{JOBS}?limit=100").status_code == 200
         return [query["sql"] for query in seen]
 

@@ -17,6 +17,7 @@ from tests.jobs.forms import (
     SAMPLES,
     UPLOAD,
     accepted,
+    body,
     body_of,
     field,
     files_of,
@@ -218,7 +219,7 @@ def test_the_same_bytes_twice_are_stored_once(alice_api: APIClient, data_dir: Pa
     assert len(stored(data_dir)) == 1
     for file in (first, second):
         got = alice_api.get(file["content_url"])
-        assert b"".join(got.streaming_content) == b"same"
+        assert body(got) == b"same"
 
 
 def test_files_and_fields_may_come_in_any_order(alice_api: APIClient) -> None:
@@ -229,8 +230,8 @@ def test_files_and_fields_may_come_in_any_order(alice_api: APIClient) -> None:
 
 
 def test_text_around_the_parts_is_passed_over(alice_api: APIClient) -> None:
-    body = b"preamble\r\n" + body_of([part()]) + b"epilogue " * 100
-    assert post_body(alice_api, body).status_code == 202
+    form = b"preamble\r\n" + body_of([part()]) + b"epilogue " * 100
+    assert post_body(alice_api, form).status_code == 202
 
 
 def test_a_boundary_may_be_quoted_and_the_type_in_capitals(alice_api: APIClient) -> None:
@@ -419,12 +420,12 @@ def test_a_body_that_ends_early_is_refused_wherever_it_ends(
 def test_the_length_must_be_told_and_may_not_pass_the_limit(
     alice_api: APIClient, data_dir: Path, settings: Settings
 ) -> None:
-    body = body_of([part()])
+    form = body_of([part()])
     for length in ("", "x", "-1", "²"):
-        answer = alice_api.generic("POST", UPLOAD, body, FORM_TYPE, CONTENT_LENGTH=length)
+        answer = alice_api.generic("POST", UPLOAD, form, FORM_TYPE, CONTENT_LENGTH=length)
         refusal(answer, 411, "request.length_required")
     settings.BATCH_MAX_FILE_BYTES = settings.BATCH_MAX_FILES = 1
-    answer = alice_api.generic("POST", UPLOAD, body, FORM_TYPE, CONTENT_LENGTH=str(1024**2 + 2))
+    answer = alice_api.generic("POST", UPLOAD, form, FORM_TYPE, CONTENT_LENGTH=str(1024**2 + 2))
     refusal(answer, 413, "batch.too_large")
     assert_nothing_stored(data_dir)
 

@@ -140,6 +140,7 @@ class FileSerializer(serializers.ModelSerializer[BatchFile]):
     job_id = serializers.UUIDField()
     state = serializers.ChoiceField(choices=list(FILE_STATES))
     error = serializers.SerializerMethodField()
+    duplicate_of = serializers.SerializerMethodField()
     result = serializers.SerializerMethodField()
     text_url = serializers.SerializerMethodField()
     result_url = serializers.SerializerMethodField()
@@ -161,6 +162,7 @@ class FileSerializer(serializers.ModelSerializer[BatchFile]):
             "run",
             "attempts",
             "error",
+            "duplicate_of",
             "result",
             "text_url",
             "result_url",
@@ -173,6 +175,11 @@ class FileSerializer(serializers.ModelSerializer[BatchFile]):
     @extend_schema_field(ErrorSerializer(allow_null=True))
     def get_error(self, file: BatchFile) -> dict[str, str] | None:
         return error_of(file)
+
+    @extend_schema_field(serializers.UUIDField(allow_null=True))
+    def get_duplicate_of(self, file: BatchFile) -> None:
+        """The file whose result this one shares; every file is processed by itself so far."""
+        return None
 
     @extend_schema_field(ResultSummarySerializer(allow_null=True))
     def get_result(self, file: BatchFile) -> dict[str, Any] | None:

@@ -68,7 +68,7 @@ def here(transactional_db: None, alice: User) -> list[str]:
 
 
 @pytest.fixture(params=["here", "there"])
-def way(request: pytest.FixtureRequest) -> list[str]:
+def way(request: pytest.FixtureRequest, transactional_db: None) -> list[str]:
     """Each of the two ways."""
     options: list[str] = request.getfixturevalue(request.param)
     return options

@@ -22,13 +22,18 @@ SWALLOW = None
 """The request arrives, and its answer is lost."""
 
 
+TLS_HANDSHAKE = b"\x16"
+"""The type of the first record of a TLS connection (RFC 8446, 5.1)."""
+
+
 class BadWay:
     """Stands before a server; the first connections fare as it is told, the others well.
 
-    For each: None swallows the server's answer, bytes are sent instead of asking the server.
+    For each: "pass" is well, None swallows the server's answer, bytes are sent instead of asking
+    the server.
     """
 
-    def __init__(self, target: str, *fates: bytes | None) -> None:
+    def __init__(self, target: str, *fates: bytes | str | None) -> None:
         parts = urlsplit(target)
         self._target = (parts.hostname or "", parts.port or 80)
         self._fates = list(fates)
@@ -74,6 +79,8 @@ def _request(client: socket.socket) -> bytes:
     data = b""
     while b"\r\n\r\n" not in data:
         data += client.recv(65536) or b"\r\n\r\n"
+        if data.startswith(TLS_HANDSHAKE):
+            return data
     head = data.partition(b"\r\n\r\n")[0].lower()
     length = int(head.partition(b"content-length:")[2].split(b"\r")[0] or 0)
     while len(data) < len(head) + 4 + length:
@@ -93,7 +100,7 @@ def bad_way(
     monkeypatch.setattr(remote, "RETRY_SECONDS", 0)
     made: list[BadWay] = []
 
-    def make(*fates: bytes | None) -> BadWay:
+    def make(*fates: bytes | str | None) -> BadWay:
         made.append(BadWay(live_server.url, *fates))
         return made[-1]
 
@@ -161,20 +168,35 @@ def test_what_the_server_refuses_is_not_sent_again(
 def test_waiting_outlives_a_server_that_is_away(
     run: Run, bad_way: Callable[..., BadWay], token: str, letter: Path, working: None
 ) -> None:
-    accepted = None
-    way = bad_way()
-    door = RemoteDoor(way.url, token, say=str)
-    accepted = door.submit([letter], Order())
-    busy = response("429 Too Many Requests", "", "Retry-After: 7")
-    down = response("503 Service Unavailable", "<html>")
-    for fate, wait in ((CLOSE, None), (down, None), (busy, 7.0)):
-        way = bad_way(fate)
-        door = RemoteDoor(way.url, token, say=str)
-        with pytest.raises(Away) as away:
-            door.job(accepted["id"])
-        assert away.value.retry_after == wait
-        assert door.job(accepted["id"])["id"] == accepted["id"]
-        door.close()
+    url = bad_way("pass", CLOSE).url
+
+    answer = run("submit", letter, "--wait", "--url", url, "--key", token)
+
+    assert answer.code == 0
+    assert "The jobs go on; trying again until it answers." in answer.err
+    assert "It answers again." in answer.err
+
+
+@pytest.mark.parametrize(
+    ("fate", "wait"),
+    [
+        (CLOSE, None),
+        (response("500 Internal Server Error"), None),
+        (response("503 Service Unavailable", "<html>"), None),
+        (response("429 Too Many Requests", "", "Retry-After: 7"), 7.0),
+    ],
+)
+def test_what_may_be_otherwise_later(
+    bad_way: Callable[..., BadWay], token: str, fate: bytes, wait: float | None
+) -> None:
+    door = RemoteDoor(bad_way(fate).url, token, say=str)
+
+    with pytest.raises(Away) as away:
+        door.jobs([], 1)
+
+    assert away.value.retry_after == wait
+    assert door.jobs([], 1) == []
+    door.close()
 
 
 @pytest.mark.parametrize(

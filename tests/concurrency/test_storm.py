@@ -1,0 +1,142 @@
+"""Everything at once on the same jobs: no deadlock, and the books are right afterwards."""
+
+import random
+from collections.abc import Callable
+from datetime import timedelta
+from typing import cast
+
+import pytest
+from django.db.models.functions import Now
+from pytest_django import Settings
+
+from apps.accounts.models import Organization
+from apps.jobs.errors import JobFinished, JobUnfinished, NothingToRetry
+from apps.jobs.models import BatchFile, BatchJob, FileAttempt
+from apps.jobs.services import cancel_job, retry_job
+from apps.queue import schedule, worker
+from apps.queue.claim import claim
+from apps.queue.models import Lane, PeriodicRun
+from apps.queue.retry import FailureClass
+from apps.queue.settle import fail, succeed
+from apps.queue.states import State
+from apps.queue.sweep import raise_priorities, sweep, take_back_lost
+from tests.batches import (
+    SOMEBODY,
+    Scripted,
+    check_books,
+    check_nothing_runs,
+    claimed,
+    failure_of,
+    owner_of,
+    submit,
+    together,
+)
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("script")]
+
+THREADS = 6
+ACTS = 40
+REFUSALS = (JobFinished, JobUnfinished, NothingToRetry)
+
+
+class Actor:
+    """One of those who do what comes to their mind. It may hold rows that were taken from it."""
+
+    def __init__(self, organization: Organization, seed: int) -> None:
+        self.random = random.Random(seed)
+        self.owner = owner_of(organization)
+        self.held: list[BatchFile] = []
+        self.acts: list[Callable[[], object]] = [
+            *[self.claim] * 6,
+            *[self.settle] * 6,
+            self.cancel,
+            self.retry,
+            self.retry,
+            self.lose,
+            sweep,
+            raise_priorities,
+        ]
+
+    def __call__(self) -> None:
+        for _ in range(ACTS):
+            try:
+                self.random.choice(self.acts)()
+            except REFUSALS:
+                pass
+
+    def claim(self) -> None:
+        lane = self.random.choice(["default", "default", "heavy"])
+        if found := claim(lane, SOMEBODY):
+            self.held.append(cast(BatchFile, found[1]))
+
+    def settle(self) -> None:
+        if not self.held:
+            return
+        file = self.held.pop(self.random.randrange(len(self.held)))
+        if self.random.random() < 0.5:
+            succeed(Scripted, file, Scripted().read(self.random.choice(["same", str(file.pk)])))
+        else:
+            fail(Scripted, file, failure_of(self.random.choice(list(FailureClass))))
+
+    def any_job(self) -> BatchJob:
+        return self.random.choice(list(BatchJob.objects.order_by("pk")))
+
+    def cancel(self) -> None:
+        cancel_job(actor=self.owner, job=self.any_job())
+
+    def retry(self) -> None:
+        retry_job(actor=self.owner, job=self.any_job())
+
+    def lose(self) -> None:
+        """Somebody's lease runs out; they do not know."""
+        running = list(BatchFile.objects.running().order_by("pk"))
+        if running:
+            file = self.random.choice(running)
+            BatchFile.objects.filter(pk=file.pk, state=State.RUNNING).update(
+                lease_expires_at=Now() - timedelta(seconds=1)
+            )
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_claim_settle_cancel_retry_lose_and_sweep_at_once(
+    acme: Organization, settings: Settings, seed: int
+) -> None:
+    settings.QUEUE_LANES = dict.fromkeys(settings.QUEUE_LANES, 100)
+    settings.RETRY_BASE_SECONDS = 0.01
+    for job in range(4):
+        submit(acme, *(f"{job} {number}" for number in range(4)))
+    together([Actor(acme, seed * 100 + number) for number in range(THREADS)])
+    check_books()
+    # Whoever still held something is gone now; the survivors finish the rest.
+    BatchFile.objects.running().update(lease_expires_at=Now() - timedelta(seconds=1))
+    take_back_lost()
+    Lane.objects.all().delete()
+    BatchFile.objects.unfinished().update(available_at=Now())
+    for lane in ("default", "heavy"):
+        worker.work_off(lane)
+    assert not BatchFile.objects.unfinished().exists()
+    check_books()
+    check_nothing_runs()
+
+
+def test_sweeps_at_the_same_moment_take_a_row_back_once(
+    acme: Organization, settings: Settings
+) -> None:
+    settings.QUEUE_LANES = settings.QUEUE_LANES | {"default": 100}
+    submit(acme, *map(str, range(30)))
+    for _ in range(30):
+        claimed()
+    BatchFile.objects.update(lease_expires_at=Now() - timedelta(seconds=1))
+    assert sum(together([take_back_lost] * 6)) == 30
+    assert not BatchFile.objects.exclude(state=State.QUEUED, losses=1).exists()
+    assert not FileAttempt.objects.exclude(failure_class="lost").exists()
+    check_books()
+
+
+def test_beats_at_the_same_moment_run_a_slot_once() -> None:
+    runs: list[int] = []
+    for slot in range(10):
+        told = together([lambda: schedule.run_once("sweep", slot, lambda: runs.append(slot))] * 6)  # noqa: B023
+        assert told.count(True) == 1
+    assert runs == list(range(10))
+    assert PeriodicRun.objects.get().slot == 9

@@ -1,0 +1,138 @@
+"""Idempotency-Key: one job for one key, however often and at whatever moment it is sent [B12]."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pytest_django import Settings
+from rest_framework.test import APIClient
+
+from apps.accounts.models import Organization, User
+from apps.accounts.roles import Role
+from apps.accounts.services import add_member, create_api_key, create_user
+from apps.jobs.models import BatchFile, BatchJob, IdempotencyKey
+from tests.batches import together
+from tests.conftest import ApiFor
+from tests.jobs.forms import accepted, body, field, files_of, part, post, stored
+from tests.jobs.runs import read_next
+
+KEY = {"Idempotency-Key": "4b5c0f4e"}
+
+
+def test_the_same_request_gets_the_same_answer(alice_api: APIClient) -> None:
+    form = (part(), part(b"", "bad.txt"), field("priority", "high"), field("name", "x"))
+    first = post(alice_api, *form, **KEY)
+    assert (first.status_code, "Idempotency-Replayed" in first) == (202, False)
+    read_next()
+    again = post(alice_api, *form, **KEY)
+    assert (again.status_code, again["Idempotency-Replayed"]) == (202, "true")
+    assert again.json() == first.json()
+    assert again["Location"] == first["Location"]
+    assert BatchJob.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        (part(b"other bytes"),),
+        (part(name="other.txt"),),
+        (part(), part()),
+        (part(), field("priority", "low")),
+        (part(), field("name", "x")),
+        (part(), field("options", '{"pages": "1"}')),
+    ],
+)
+def test_another_request_with_the_key_is_refused(alice_api: APIClient, other: Any) -> None:
+    accepted(alice_api, part(), **KEY)
+    answer = post(alice_api, *other, **KEY)
+    assert (answer.status_code, answer.json()["code"]) == (422, "idempotency.mismatch")
+    assert BatchJob.objects.count() == 1
+
+
+def test_what_is_only_written_differently_is_the_same_request(alice_api: APIClient) -> None:
+    first = accepted(alice_api, part(), field("options", '{"ocr": "auto"}'), **KEY)
+    second = accepted(alice_api, field("operation", "extract"), part(), **KEY)
+    assert first == second
+
+
+def test_without_a_key_every_request_is_a_job(alice_api: APIClient) -> None:
+    assert accepted(alice_api)["id"] != accepted(alice_api)["id"]
+
+
+def test_a_key_belongs_to_a_person_in_an_organization(
+    alice_api: APIClient, charlie_api: APIClient, acme: Organization, other: Organization,
+    alice: User, api_for: ApiFor,
+) -> None:
+    carol = create_user(email="carol@example.com", password=None, name="Carol")
+    add_member(organization=acme, user=carol, role=Role.CONTRIBUTOR)
+    add_member(organization=other, user=alice, role=Role.CONTRIBUTOR)
+    _, elsewhere = create_api_key(organization=other, user=alice, name="elsewhere")
+    people = [alice_api, charlie_api, api_for(carol), api_for(elsewhere)]
+    assert len({accepted(api, part(), **KEY)["id"] for api in people}) == 4
+    _, second_key = create_api_key(organization=acme, user=alice, name="second")
+    assert post(api_for(second_key), part(), **KEY)["Idempotency-Replayed"] == "true"
+
+
+def test_refused_submissions_do_not_use_up_the_key(
+    alice_api: APIClient, settings: Settings
+) -> None:
+    refused = [
+        post(alice_api, part(b""), **KEY),
+        post(alice_api, part(), field("priority", "urgent"), **KEY),
+        post(alice_api, **KEY),
+        post(alice_api, *(part() for _ in range(51)), **KEY),
+    ]
+    assert [answer.status_code for answer in refused] == [422, 400, 400, 413]
+    assert not IdempotencyKey.objects.exists()
+    answer = post(alice_api, part(), **KEY)
+    assert (answer.status_code, "Idempotency-Replayed" in answer) == (202, False)
+
+
+@pytest.mark.parametrize("key", ["", "k" * 256, "a\x7fb", "a\tb"])
+def test_a_key_has_1_to_255_printable_characters(alice_api: APIClient, key: str) -> None:
+    answer = post(alice_api, part(), **{"Idempotency-Key": key})
+    assert answer.status_code == 400
+    assert [error["field"] for error in answer.json()["errors"]] == ["Idempotency-Key"]
+    assert not BatchJob.objects.exists()
+
+
+def test_255_characters_are_a_key(alice_api: APIClient) -> None:
+    accepted(alice_api, part(), **{"Idempotency-Key": "k" * 255})
+
+
+@pytest.mark.django_db(transaction=True)
+def test_ten_at_once_make_one_job_and_all_get_its_answer(
+    alice: User, api_for: ApiFor, data_dir: Path
+) -> None:
+    apis = [api_for(alice) for _ in range(10)]
+
+    def send(api: APIClient) -> Any:
+        return post(api, part(b"the bytes"), part(b"more", "b.txt"), **KEY)
+
+    answers = together([lambda api=api: send(api) for api in apis])
+    assert [answer.status_code for answer in answers] == [202] * 10
+    assert all(answer.json() == answers[0].json() for answer in answers)
+    assert ["Idempotency-Replayed" in answer for answer in answers].count(False) == 1
+    assert (BatchJob.objects.count(), BatchFile.objects.count()) == (1, 2)
+    first, _ = files_of(apis[0], answers[0].json())
+    assert body(apis[0].get(first["content_url"])) == b"the bytes"
+    assert len(stored(data_dir)) == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_requests_with_one_key_at_once_one_is_refused(alice: User, api_for: ApiFor) -> None:
+    apis = [api_for(alice) for _ in range(6)]
+    forms = [part(b"one"), part(b"two")] * 3
+    answers = together(
+        [lambda api=api, form=form: post(api, form, **KEY) for api, form in zip(apis, forms)]
+    )
+    assert sorted(answer.status_code for answer in answers) == [202] * 3 + [422] * 3
+    assert BatchJob.objects.count() == 1
+
+
+def test_a_key_outlives_its_job(alice_api: APIClient) -> None:
+    first = accepted(alice_api, part(), **KEY)
+    read_next()
+    assert alice_api.delete(first["url"]).status_code == 204
+    assert accepted(alice_api, part(), **KEY) == first
+    assert not BatchJob.objects.exists()
