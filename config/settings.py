@@ -13,7 +13,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 VERSION = "0.1.0"
 
 env = environ.FileAwareEnv()
-environ.Env.read_env(BASE_DIR / ".env")
+environ.Env.read_env(env("ENV_FILE", default=str(BASE_DIR / ".env")))
 
 DOCMILL_DATA_DIR = data_dir(env("DOCMILL_DATA_DIR", default=str(BASE_DIR / "data")))
 ENVIRONMENT = env("ENVIRONMENT", default="laptop")

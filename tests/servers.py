@@ -245,7 +245,7 @@ def start_servers(config: pytest.Config, scratch: Path) -> None:
     os.environ |= {
         "REDIS_URL": valkey.url,
         "DOCMILL_DATA_DIR": str(scratch / "data"),
-        "SENTRY_DSN": "",  # a developer's own .env must not make tests report to anyone
+        "ENV_FILE": os.devnull,  # a developer's own .env must not reach the tests
     }
     if not is_worker():
         os.environ["DATABASE_URL"] = database_url(config, scratch)

@@ -1,6 +1,5 @@
 """Who acts in a request, and what they may."""
 
-import uuid
 
 import pytest
 from django.contrib.auth.models import AnonymousUser
@@ -37,7 +36,7 @@ def test_a_session_starts_in_the_personal_organization(alice: User) -> None:
     assert (actor.organization, actor.role) == (alice.personal_organization, Role.OWNER)
 
 
-@pytest.mark.parametrize("left", ["not a uuid", str(uuid.uuid4()), 7])
+@pytest.mark.parametrize("left", ["not a uuid", "0b6f7c2e-9d0a-4c1e-8f4b-2f6d1f3f5a10", 7])
 def test_a_session_that_names_no_organization_of_the_user(alice: User, left: object) -> None:
     assert Actor.of_request(in_session(alice, left)).organization == alice.personal_organization
 

@@ -15,7 +15,10 @@ def read_next(text: str = "what was read", lane: str = "default") -> BatchFile:
 
 
 def fail_next(
-    failure_class: FailureClass = FailureClass.PERMANENT, *, partial: str = "", lane: str = "default"
+    failure_class: FailureClass = FailureClass.PERMANENT,
+    *,
+    partial: str = "",
+    lane: str = "default",
 ) -> BatchFile:
     """The best file of the lane, whose run ends with that failure, `partial` saved of it."""
     file = claimed(lane)

@@ -124,7 +124,10 @@ def test_of_two_requests_with_one_key_at_once_one_is_refused(alice: User, api_fo
     apis = [api_for(alice) for _ in range(6)]
     forms = [part(b"one"), part(b"two")] * 3
     answers = together(
-        [lambda api=api, form=form: post(api, form, **KEY) for api, form in zip(apis, forms)]
+        [
+            lambda api=api, form=form: post(api, form, **KEY)
+            for api, form in zip(apis, forms, strict=True)
+        ]
     )
     assert sorted(answer.status_code for answer in answers) == [202] * 3 + [422] * 3
     assert BatchJob.objects.count() == 1

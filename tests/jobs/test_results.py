@@ -72,7 +72,8 @@ def test_the_zip_of_a_running_job_is_partial_and_says_so(
     assert archive.namelist() == ["01-read.txt.txt", "01-read.txt.json", "manifest.json"]
     told = manifest(archive)
     assert (told["job"], told["state"], told["complete"]) == (mixed["id"], "running", False)
-    assert [each["state"] for each in told["files"]] == ["succeeded", "failed", "rejected", "queued"]
+    states = [each["state"] for each in told["files"]]
+    assert states == ["succeeded", "failed", "rejected", "queued"]
     assert [each["text"] for each in told["files"]] == ["01-read.txt.txt", None, None, None]
     read_next()
     archive = bundle(alice_api, mixed)
@@ -81,14 +82,15 @@ def test_the_zip_of_a_running_job_is_partial_and_says_so(
 
 
 def test_the_zip_holds_what_was_read(alice_api: APIClient) -> None:
-    job = accepted(alice_api, part(), field("name", "Mai – Juni"))
+    job = accepted(alice_api, part(), field("name", "Mai/Juni: é"))
     read_next("Grüße\n")
     archive = bundle(alice_api, job)
     [entry] = manifest(archive)["files"]
     assert archive.read(entry["text"]).decode() == "Grüße\n"
     assert json.loads(archive.read(entry["json"]))["text"] == "Grüße\n"
     told = manifest(archive)
-    assert (told["name"], told["state"], told["operation"]) == ("Mai – Juni", "succeeded", "extract")
+    assert (told["name"], told["state"]) == ("Mai/Juni: é", "succeeded")
+    assert told["operation"] == "extract"
     assert told["expires_at"]
 
 
@@ -116,7 +118,7 @@ def test_names_in_the_zip_are_safe_everywhere_and_never_collide(alice_api: APICl
     for member in members:
         assert not set(member) & set('\\:*?"<>|\0')
         assert len(PurePosixPath(member).parts) == 1
-        assert ".." != member[:2]
+        assert member[:2] != ".."
         assert not member.endswith((" ", "."))
         assert len(member.encode()) <= 255
     assert [each["name"] for each in manifest(archive)["files"]] == names

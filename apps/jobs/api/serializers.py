@@ -140,7 +140,12 @@ class FileSerializer(serializers.ModelSerializer[BatchFile]):
     job_id = serializers.UUIDField()
     state = serializers.ChoiceField(choices=list(FILE_STATES))
     error = serializers.SerializerMethodField()
-    duplicate_of = serializers.SerializerMethodField()
+    duplicate_of = serializers.UUIDField(
+        read_only=True,
+        allow_null=True,
+        default=None,
+        help_text="The file whose result this one shares; null while each is processed by itself.",
+    )
     result = serializers.SerializerMethodField()
     text_url = serializers.SerializerMethodField()
     result_url = serializers.SerializerMethodField()
@@ -175,11 +180,6 @@ class FileSerializer(serializers.ModelSerializer[BatchFile]):
     @extend_schema_field(ErrorSerializer(allow_null=True))
     def get_error(self, file: BatchFile) -> dict[str, str] | None:
         return error_of(file)
-
-    @extend_schema_field(serializers.UUIDField(allow_null=True))
-    def get_duplicate_of(self, file: BatchFile) -> None:
-        """The file whose result this one shares; every file is processed by itself so far."""
-        return None
 
     @extend_schema_field(ResultSummarySerializer(allow_null=True))
     def get_result(self, file: BatchFile) -> dict[str, Any] | None:
