@@ -61,7 +61,7 @@ def refusing_when_full() -> Iterator[None]:
 def incoming() -> Iterator[Path]:
     """A private directory for bytes that are not acknowledged yet; gone at the end."""
     directory = _root() / "incoming" / uuid.uuid4().hex
-    directory.mkdir(mode=0o700, parents=True)
+    _make_private(directory)
     try:
         yield directory
     finally:
@@ -71,7 +71,7 @@ def incoming() -> Iterator[Path]:
 def new_incoming_file() -> Path:
     """A path for bytes that one process writes and puts in place soon, or unlinks."""
     directory = _root() / "incoming"
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _make_private(directory)
     return directory / uuid.uuid4().hex
 
 
@@ -99,12 +99,21 @@ def put(organization: Organization, source: Path, *, sha256: str, size_bytes: in
         if locked is None:  # released since
             return put(organization, source, sha256=sha256, size_bytes=size_bytes)
     target = path_of(blob)
-    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _make_private(target.parent)
     # A transaction that was rolled back and is repeated finds its bytes in place already.
     if source.exists() or not target.exists():
         source.rename(target)
     sync_directory(target.parent)
     return blob
+
+
+def _make_private(directory: Path) -> None:
+    """Makes `directory` and what is missing above it, for this user only, its name synced."""
+    if directory.is_dir():
+        return
+    _make_private(directory.parent)
+    directory.mkdir(mode=0o700, exist_ok=True)
+    sync_directory(directory.parent)
 
 
 def sync_directory(directory: Path) -> None:

@@ -25,7 +25,7 @@ class ImageProcessor:
     def __init__(self) -> None:
         self._language = language.shared()
         self._ocr = ocr.shared()
-        Image.preinit()
+        Image.init()  # every format, for some are asked about others: EXIF data is TIFF
         # Dimensions are checked below, before anything is decoded.
         Image.MAX_IMAGE_PIXELS = None
 

@@ -35,6 +35,7 @@ class Ocr:
     Tesseract opens models late, when the path may be closed to the child's user."""
 
     def __init__(self) -> None:
+        Image.new("L", (1, 1)).tobytes()  # for what Pillow imports on first use
         self._folders = [
             (os.open(folder, os.O_RDONLY), tessdata.models(folder))
             for folder in tessdata.directories()

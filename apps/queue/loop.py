@@ -42,18 +42,18 @@ def work_until_drained(lanes: list[str], slots: int) -> None:
     for thread in threads:
         thread.start()
     while not drain.began_at():
-        _unless_away(sweep)
-        _unless_away(lambda: worker.register(lanes, slots))
+        _steadily(sweep)
+        _steadily(lambda: worker.register(lanes, slots))
         _wait(settings.SWEEP_SECONDS)
     for thread in threads:
         thread.join()
-    _unless_away(worker.unregister)
+    _steadily(worker.unregister)
 
 
 def _slot(lanes: list[str]) -> None:
     try:
         while not drain.began_at():
-            ran = _unless_away(lambda: sum(worker.work_off(lane) for lane in lanes))
+            ran = _steadily(lambda: sum(worker.work_off(lane) for lane in lanes))
             if not ran:
                 _wait(POLL_SECONDS)
     finally:
@@ -61,13 +61,16 @@ def _slot(lanes: list[str]) -> None:
         connection.close()
 
 
-def _unless_away(work: Callable[[], T]) -> T | None:
+def _steadily(work: Callable[[], T]) -> T | None:
+    """What `work` returns; None after an error, which must not end a thread that others need."""
     try:
         return work()
     except worker.DATABASE_AWAY as error:
         logger.warning("the database is away (%s)", error)
         connection.close()
-        return None
+    except Exception:
+        logger.exception("unhandled error; going on")
+    return None
 
 
 def _wait(seconds: float) -> None:

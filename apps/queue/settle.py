@@ -40,9 +40,14 @@ def fail(handler: type[Handler], row: LeasedRow, failure: Failure) -> bool:
 
 
 def take_back(handler: type[Handler], pk: uuid.UUID) -> bool:
-    """Takes the row back if its lease has run out (still, under the lock)."""
+    """Takes the row back if its lease has run out (still, under the lock).
+
+    Not if somebody has it locked, such as a worker that froze in a transaction: the sweep must
+    not wait for one row while others are lost.
+    """
     with transaction.atomic():
-        row = handler.model.objects.select_for_update().lost().filter(pk=pk).first()
+        rows = handler.model.objects.select_for_update(skip_locked=True)
+        row = rows.lost().filter(pk=pk).first()
         return row is not None and fail(handler, row, LOST)
 
 

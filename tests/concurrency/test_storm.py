@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import cast
 
 import pytest
+from django.db import transaction
 from django.db.models.functions import Now
 from pytest_django import Settings
 
@@ -131,6 +132,20 @@ def test_sweeps_at_the_same_moment_take_a_row_back_once(
     assert not BatchFile.objects.exclude(state=State.QUEUED, losses=1).exists()
     assert not FileAttempt.objects.exclude(failure_class="lost").exists()
     check_books()
+
+
+@pytest.mark.postgres
+def test_a_sweep_does_not_wait_for_a_row_that_somebody_has_locked(acme: Organization) -> None:
+    """A worker that froze in a transaction keeps its own row only."""
+    submit(acme, "one", "two")
+    frozen, lost = claimed(), claimed()
+    BatchFile.objects.update(lease_expires_at=Now() - timedelta(seconds=1))
+    with transaction.atomic():
+        BatchFile.objects.select_for_update().get(pk=frozen.pk)
+        assert together([take_back_lost]) == [1]
+    lost.refresh_from_db()
+    assert lost.state == State.QUEUED
+    assert take_back_lost() == 1
 
 
 def test_beats_at_the_same_moment_run_a_slot_once() -> None:

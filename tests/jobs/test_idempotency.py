@@ -60,8 +60,12 @@ def test_without_a_key_every_request_is_a_job(alice_api: APIClient) -> None:
 
 
 def test_a_key_belongs_to_a_person_in_an_organization(
-    alice_api: APIClient, charlie_api: APIClient, acme: Organization, other: Organization,
-    alice: User, api_for: ApiFor,
+    alice_api: APIClient,
+    charlie_api: APIClient,
+    acme: Organization,
+    other: Organization,
+    alice: User,
+    api_for: ApiFor,
 ) -> None:
     carol = create_user(email="carol@example.com", password=None, name="Carol")
     add_member(organization=acme, user=carol, role=Role.CONTRIBUTOR)

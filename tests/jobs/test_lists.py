@@ -66,9 +66,7 @@ def test_pages_lose_nothing_when_all_jobs_are_of_the_same_moment(
         assert sorted(seen) == sorted(jobs)
 
 
-def test_pages_stay_the_same_while_jobs_are_added(
-    alice_api: APIClient, acme: Organization
-) -> None:
+def test_pages_stay_the_same_while_jobs_are_added(alice_api: APIClient, acme: Organization) -> None:
     old = [str(submit(acme, "text").pk) for _ in range(4)]
     first = alice_api.get(f"{JOBS}?limit=2").json()
     submit(acme, "text")
@@ -176,9 +174,7 @@ def test_a_cursor_that_nobody_gave_is_a_bad_request(
     assert refused_fields(alice_api, f"{JOBS}?cursor={given}") == ["cursor"]
 
 
-def test_a_cursor_of_one_list_is_bad_in_the_other(
-    alice_api: APIClient, acme: Organization
-) -> None:
+def test_a_cursor_of_one_list_is_bad_in_the_other(alice_api: APIClient, acme: Organization) -> None:
     job = submit(acme, "one", "two", "three")
     files = alice_api.get(f"{JOBS}/{job.pk}/files?limit=1").json()["next"]
     assert refused_fields(alice_api, f"{JOBS}?{files.partition('?')[2]}") == ["cursor"]

@@ -136,9 +136,7 @@ def test_what_was_saved_of_a_failure_can_be_read(alice_api: APIClient) -> None:
 
 @pytest.mark.parametrize("state", ["queued", "running", "failed", "cancelled", "rejected"])
 @pytest.mark.parametrize("what", ["text", "result"])
-def test_without_a_result_there_is_a_conflict(
-    alice_api: APIClient, state: str, what: str
-) -> None:
+def test_without_a_result_there_is_a_conflict(alice_api: APIClient, state: str, what: str) -> None:
     job = accepted(alice_api, part(), part(b"", "bad.txt"))
     if state == "running":
         claimed()

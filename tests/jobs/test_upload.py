@@ -173,7 +173,7 @@ EXTENDED_NAMES = {  # RFC 5987 values: (what follows filename*=, the name or Non
 @pytest.mark.parametrize("kind", EXTENDED_NAMES)
 def test_extended_names_are_judged_like_plain_ones(alice_api: APIClient, kind: str) -> None:
     raw, expected = EXTENDED_NAMES[kind]
-    disposition = b"form-data; name=\"file\"; filename=\"ascii.txt\"; filename*=" + raw
+    disposition = b'form-data; name="file"; filename="ascii.txt"; filename*=' + raw
     job = accepted(alice_api, part(disposition=disposition), part(name="fine.txt"))
     first, _ = files_of(alice_api, job)
     if expected is None:

@@ -1,16 +1,36 @@
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import coverage
 import pytest
 
+from apps.processors import spawn
 from apps.processors.host import Budget, Outcome, ProcessorHost
 from apps.processors.protocol import Options
 
 FAULTY = "tests.processors.faulty.FaultyProcessor"
 BUDGET = Budget(seconds=60, silence_seconds=30, memory_bytes=1024**3)
+START = "import sys; sys.path[:] = sys.argv[1:]; from tests.processors import strict_child; "
 
 Do = Callable[..., Outcome]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _strict_children() -> Iterator[None]:
+    """Children import nothing late, and are counted with the rest when lines are counted."""
+    counter = coverage.Coverage.current()
+    target = Path(counter.get_data().base_filename()) if counter else None
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        Path(folder).chmod(0o777)  # the child's user writes there
+        coverage_file = str(Path(folder) / target.name) if target else ""
+        patch.setattr(spawn, "START", f"{START}strict_child.main({coverage_file!r})")
+        yield
+        for counted in Path(folder).iterdir():
+            if target:
+                shutil.move(counted, target.parent / counted.name)
 
 
 @pytest.fixture

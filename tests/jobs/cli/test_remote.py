@@ -3,6 +3,7 @@
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -189,14 +190,12 @@ def test_waiting_outlives_a_server_that_is_away(
 def test_what_may_be_otherwise_later(
     bad_way: Callable[..., BadWay], token: str, fate: bytes, wait: float | None
 ) -> None:
-    door = RemoteDoor(bad_way(fate).url, token, say=str)
+    with closing(RemoteDoor(bad_way(fate).url, token, say=str)) as door:
+        with pytest.raises(Away) as away:
+            door.jobs([], 1)
 
-    with pytest.raises(Away) as away:
-        door.jobs([], 1)
-
-    assert away.value.retry_after == wait
-    assert door.jobs([], 1) == []
-    door.close()
+        assert away.value.retry_after == wait
+        assert door.jobs([], 1) == []
 
 
 @pytest.mark.parametrize(
@@ -230,16 +229,15 @@ def test_files_beyond_the_first_page_are_read_too(
     there: list[str], acme: Organization, letter: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(remote, "PAGE", 1)
-    door = RemoteDoor(there[1], there[3], say=str)
-    job = door.submit([letter, letter, letter], Order())
+    with closing(RemoteDoor(there[1], there[3], say=str)) as door:
+        job = door.submit([letter, letter, letter], Order())
+        positions = [file["position"] for file in door.files(job["id"])]
 
-    assert [file["position"] for file in door.files(job["id"])] == [1, 2, 3]
-    door.close()
+    assert positions == [1, 2, 3]
 
 
 def test_a_job_that_is_gone_is_refused(there: list[str], acme: Organization) -> None:
     door = RemoteDoor(there[1], there[3], say=str)
 
-    with pytest.raises(Refused, match="There is no such job"):
+    with closing(door), pytest.raises(Refused, match="There is no such job"):
         door.job("019f3c1e-5a70-7c55-b0b4-6f5a1c0e9d21")
-    door.close()

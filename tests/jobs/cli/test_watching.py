@@ -9,7 +9,7 @@ from apps.accounts.models import Organization, User
 from apps.jobs.cli.doors import Away, Json
 from apps.jobs.cli.local import LocalDoor
 from apps.jobs.cli.remote import RemoteDoor
-from apps.jobs.cli.screens import Lines, status
+from apps.jobs.cli.screens import Bars, Lines, status
 from apps.jobs.cli.watching import NO_WORKER, Clock, Watch
 from apps.jobs.models import BatchJob
 from apps.queue import worker
@@ -119,6 +119,20 @@ def test_lines_come_once_a_second_and_for_the_end_at_once() -> None:
     lines.show([a_job(succeeded=5) | {"state": "succeeded"}])
 
     assert said == ["Job: 0 of 5 done", "Job: 3 of 5 done", "Job: 5 of 5 done, succeeded"]
+
+
+def test_words_beside_the_bars_stay_off_standard_output(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    bars = Bars()
+    bars.show([a_job(queued=1) | {"progress": 0.0}] * 2)
+    bars.say("No worker is running.")
+    bars.close()
+
+    shown = capsys.readouterr()
+    assert "No worker is running.\n" in shown.err
+    assert "Job 2 of 2: 0 of 1 done" in shown.err
+    assert shown.out == ""
 
 
 @pytest.mark.parametrize(

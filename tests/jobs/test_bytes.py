@@ -1,0 +1,87 @@
+"""Bytes on disk: put in place and taken away by several at once, and never lost [B2, B8]."""
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from apps.accounts.models import Organization
+from apps.jobs import storage
+from apps.jobs.models import BatchFile, BatchJob, Blob
+from apps.jobs.services import cancel_job, delete_job
+from tests.batches import owner_of, submit, together
+from tests.jobs.forms import stored
+
+
+def on_disk(data_dir: Path) -> set[str]:
+    return {Path(name).name for name in stored(data_dir / "blobs")}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_deleting_and_submitting_the_same_bytes_at_once_loses_nothing(
+    acme: Organization, data_dir: Path
+) -> None:
+    actor = owner_of(acme)
+
+    def delete(job: BatchJob) -> None:
+        delete_job(actor=actor, job=job)
+
+    def send() -> BatchJob:
+        job = submit(acme, "the same bytes")
+        assert storage.path_of(job.files.get().content).read_text() == "the same bytes"
+        return cancel_job(actor=actor, job=job)
+
+    jobs = [send(), send()]
+    for _ in range(12):
+        doomed = jobs
+        work: list[Callable[[], BatchJob | None]] = []
+        for job in doomed:
+            work += [send, lambda job=job: delete(job)]
+        jobs = [made for made in together(work) if made is not None]
+        assert {job.pk for job in jobs} == set(BatchJob.objects.values_list("pk", flat=True))
+        for file in BatchFile.objects.select_related("content"):
+            assert storage.path_of(file.content).read_text() == "the same bytes"
+    for job in jobs:
+        delete(job)
+    assert not Blob.objects.exists()
+    assert on_disk(data_dir) == set()
+
+
+def test_missing_bytes_are_put_back_by_the_next_who_brings_them(
+    acme: Organization, data_dir: Path
+) -> None:
+    """As after a crash between taking the bytes away and committing it."""
+    first = submit(acme, "text").files.get().content
+    storage.path_of(first).unlink()
+    second = submit(acme, "text").files.get().content
+    assert second == first
+    assert storage.path_of(second).read_text() == "text"
+
+
+def test_what_is_in_use_is_not_released(acme: Organization, data_dir: Path) -> None:
+    blob = submit(acme, "text").files.get().content
+    assert storage.release([blob.pk, blob.pk + 1]) == 0
+    assert on_disk(data_dir) == {blob.sha256}
+
+
+def test_uploads_that_never_finished_go_after_a_day(data_dir: Path) -> None:
+    incoming = data_dir / "incoming"
+    long_ago = time.time() - storage.STALE_UPLOAD_SECONDS - 60
+    for name in ("old", "new"):
+        (incoming / name).mkdir(parents=True)
+        (incoming / name / "1").write_bytes(b"x")
+        (incoming / f"{name}-result").write_bytes(b"x")
+    for name in ("old", "old-result"):
+        os.utime(incoming / name, (long_ago, long_ago))
+    assert storage.remove_stale_uploads() == 2
+    assert {path.name for path in incoming.iterdir()} == {"new", "new-result"}
+
+
+def test_nobody_but_the_service_may_look_into_its_directories(
+    acme: Organization, data_dir: Path
+) -> None:
+    submit(acme, "text")
+    for name in ("incoming", "blobs"):
+        assert (data_dir / name).stat().st_mode & 0o077 == 0, name
