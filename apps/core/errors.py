@@ -41,6 +41,14 @@ class DocmillError(Exception):
         self.retry_after = retry_after
 
 
+class Unavailable(DocmillError):
+    """Something we rest on is away, and comes back by itself: 503."""
+
+    code = "server.unavailable"
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    title = "The service cannot answer for the moment"
+
+
 class InvalidInput(DocmillError):
     """Malformed or out-of-bounds input: 400."""
 

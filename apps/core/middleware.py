@@ -6,17 +6,28 @@ import time
 import uuid
 from collections.abc import Callable
 from contextvars import ContextVar
+from typing import Any
 
+from django.core.signals import request_finished
+from django.dispatch import receiver
 from django.http import HttpRequest, HttpResponse
 
 ACCEPTED_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
-_request_id: ContextVar[str] = ContextVar("request_id", default="-")
+NO_REQUEST = "-"
+
+_request_id: ContextVar[str] = ContextVar("request_id", default=NO_REQUEST)
 
 
 def current_request_id() -> str:
     """The id of the request that is being answered; `-` outside one."""
     return _request_id.get()
+
+
+@receiver(request_finished)
+def _forget(**_: Any) -> None:
+    """Only now, for a streamed answer is made after the middleware, and Django logs after it."""
+    _request_id.set(NO_REQUEST)
 
 
 class RequestIdMiddleware:
@@ -29,11 +40,8 @@ class RequestIdMiddleware:
         started = time.perf_counter()
         given = request.headers.get("X-Request-ID", "")
         request_id = given if ACCEPTED_ID.fullmatch(given) else uuid.uuid4().hex
-        token = _request_id.set(request_id)
-        try:
-            response = self.get_response(request)
-        finally:
-            _request_id.reset(token)
+        _request_id.set(request_id)
+        response = self.get_response(request)
         response["X-Request-ID"] = request_id
         response["X-Process-Time"] = f"{time.perf_counter() - started:.4f}"
         return response

@@ -4,7 +4,6 @@ from datetime import datetime
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.db.models import QuerySet
 from rest_framework import exceptions, pagination
 from rest_framework.request import Request
 from rest_framework.views import APIView
@@ -34,10 +33,17 @@ class CursorPagination(pagination.CursorPagination):
         return int(given)
 
     def paginate_queryset(
-        self, queryset: QuerySet[Any], request: Request, view: APIView | None = None
+        self, queryset: Any, request: Request, view: APIView | None = None
     ) -> list[Any] | None:
         self._model = queryset.model
         return super().paginate_queryset(queryset, request, view)
+
+    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
+        """REST framework's, but with null as OpenAPI 3.1 writes it."""
+        page: dict[str, Any] = super().get_paginated_response_schema(schema)
+        for name in ("next", "previous"):
+            page["properties"][name] = {"type": ["string", "null"], "format": "uri"}
+        return page
 
     def decode_cursor(self, request: Request) -> Any:
         """The cursor of the request. Raises InvalidInput for one that no page of this list gave."""
@@ -53,7 +59,7 @@ class CursorPagination(pagination.CursorPagination):
             raise InvalidInput(detail, errors=[FieldError("cursor", "invalid", detail)])
         return cursor
 
-    def _is_place(self, position: str | None) -> bool:
+    def _is_place(self, position: Any) -> bool:
         """Whether it can be a value of the field by which the list is ordered first."""
         if position is None:
             return True

@@ -7,18 +7,21 @@ from typing import Any
 
 from django.core.exceptions import PermissionDenied
 from django.core.signals import got_request_exception
+from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.views import defaults
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
-from apps.core.errors import DocmillError, FieldError, InvalidInput, NotFound
+from apps.core.errors import DocmillError, FieldError, InvalidInput, NotFound, Unavailable
 from apps.core.middleware import current_request_id
 
 logger = logging.getLogger(__name__)
 
 CONTENT_TYPE = "application/problem+json"
+RETRY_SECONDS = 5
+"""When to come back while the database is away or too busy."""
 
 # Codes for what Django REST framework raises by itself; a subclass comes before its base.
 FRAMEWORK_CODES: list[tuple[type[exceptions.APIException], str, str]] = [
@@ -106,7 +109,7 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response:
     if error is None:
         logger.error("unhandled error", exc_info=exc)
         got_request_exception.send(sender=exception_handler, request=context.get("request"))
-        error = DocmillError()
+        error = _unforeseen(exc)
     set_rollback()
     headers = {}
     if error.retry_after is not None:
@@ -119,6 +122,13 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response:
     if renderer is None or renderer.format == "json":
         response.content_type = CONTENT_TYPE
     return response
+
+
+def _unforeseen(exc: Exception) -> DocmillError:
+    """What is told of an error without saying anything of it."""
+    if isinstance(exc, OperationalError | InterfaceError):
+        return Unavailable("Try again in a moment.", retry_after=RETRY_SECONDS)
+    return DocmillError()
 
 
 def _is_for_programs(request: HttpRequest) -> bool:

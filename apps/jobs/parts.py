@@ -6,12 +6,13 @@ request refused. What cuts the stream at its delimiters is Django's.
 """
 
 import re
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from django.core.exceptions import SuspiciousOperation
-from django.http.multipartparser import ChunkIter, InterBoundaryIter, LazyStream, exhaust
+from django.http.multipartparser import InterBoundaryIter, LazyStream
 from django.utils.http import parse_header_parameters
 
 from apps.jobs.errors import IncompleteUpload, MalformedUpload
@@ -52,20 +53,25 @@ def parts(body: Readable, boundary: str) -> Iterator[Part]:
     """
     if not BOUNDARY.fullmatch(boundary):
         raise MalformedUpload("The Content-Type names no usable boundary.")
-    stream: Any = LazyStream(ChunkIter(body, CHUNK_BYTES))
+    chunks: Any = iter(lambda: body.read(CHUNK_BYTES), b"")
+    stream: Any = LazyStream(chunks)
     sections = InterBoundaryIter(stream, b"--" + boundary.encode("ascii"))
     try:
-        exhaust(next(sections, ()))  # what stands before the first delimiter
+        _pass_over(next(sections, ()))  # what stands before the first delimiter
         for section in sections:
             start = section.read(2)
             if start == b"--":
-                exhaust(stream)
+                _pass_over(stream)
                 return
             yield _part(section, start)
-            exhaust(section)
+            _pass_over(section)
     except SuspiciousOperation as error:
         raise MalformedUpload("The body cannot be read.") from error
     raise IncompleteUpload("The last part has no end. Nothing was stored.")
+
+
+def _pass_over(content: Iterable[bytes]) -> None:
+    deque(content, maxlen=0)
 
 
 def _part(section: Any, start: bytes) -> Part:

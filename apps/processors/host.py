@@ -126,7 +126,7 @@ class ProcessorHost:
         """Replace the child by a new one, ready to read. Raises Unavailable and Stopped."""
         self.close()
         child = self._child = Child(processors=self._processors, memory_bytes=memory_bytes)
-        self._documents = 0
+        self._documents, self._owner = 0, ""
         hello = _first_word(child, should_stop)
         try:
             given_up = hello["ready"]
@@ -154,9 +154,9 @@ class ProcessorHost:
             self._processors.append(processor)
             self.close()
         child = self._child
-        if child is None or self._owner != owner or not self._suits(child, budget):
+        if child is None or self._owner not in ("", owner) or not self._suits(child, budget):
             self.start(budget.memory_bytes, should_stop)
-            self._owner = owner
+        self._owner = owner
         if processor in self._failures:
             raise errors.from_json(self._failures[processor])
         assert self._child is not None

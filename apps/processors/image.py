@@ -36,7 +36,7 @@ class ImageProcessor:
         except DAMAGED as error:
             raise BadDocument("document.corrupt", "The picture is damaged.") from error
         report(1, 1, "read")
-        noted = () if page.text else ("No text was found in the picture.",)
+        noted = () if page.text else (_why_empty(page),)
         return Extraction(
             pages=(page,),
             kind=document.kind,
@@ -57,6 +57,10 @@ class ImageProcessor:
         if not seen.text:
             return Page(number=1, text="", ocr=True), metadata
         return Page(number=1, text=seen.text, ocr=True, confidence=seen.confidence), metadata
+
+
+def _why_empty(page: Page) -> str:
+    return "No text was found in the picture." if page.ocr else "OCR was switched off."
 
 
 def prepared(picture: Image.Image) -> Image.Image:

@@ -11,8 +11,8 @@ from apps.processors.errors import BadDocument
 VERSION = f"xberg {version('xberg')}"
 # What xberg 1.3 adds to the headings of a DOCX.
 STYLE_NOTE = re.compile(r" \(style_name: (?:Title|heading \d)\)$", re.MULTILINE | re.IGNORECASE)
-WORDS_OF_ENCRYPTION = ("encrypt", "password")
-WORDS_OF_BOMBS = ("bomb", "security", "ratio", "too large", "exceeds")
+WORDS_OF_ENCRYPTION = re.compile(r"encrypt|password", re.IGNORECASE)
+WORDS_OF_BOMBS = re.compile(r"\b(bomb|security|ratio|too large|exceeds)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -48,10 +48,9 @@ class Office:
 
 
 def _refusal(message: str, damaged: str) -> BadDocument:
-    said = message.lower()
-    if any(word in said for word in WORDS_OF_ENCRYPTION):
+    if WORDS_OF_ENCRYPTION.search(message):
         return BadDocument("document.encrypted", "The file is protected by a password.")
-    if any(word in said for word in WORDS_OF_BOMBS):
+    if WORDS_OF_BOMBS.search(message):
         return BadDocument("document.bomb", "The file would unpack to far more than it should.")
     return BadDocument("document.corrupt", damaged)
 

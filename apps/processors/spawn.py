@@ -31,6 +31,7 @@ STDERR_TAIL_BYTES = 8192
 SECONDS_BETWEEN_LOOKS = 0.04
 SECONDS_TO_END = 0.5
 UNKNOWN_EXIT = 255
+CAN_LOOK = hasattr(os, "waitid")  # not on macOS before Python 3.13
 
 
 class Gone(Exception):
@@ -61,6 +62,7 @@ class Child:
         )
         for end in (to_child, from_child, errors_of_child):
             os.close(end)
+        self._closed = False
         self._end: tuple[int, resource.struct_rusage | None] | None = None
         self._pipes = selectors.DefaultSelector()
         self._pipes.register(self._from, selectors.EVENT_READ)
@@ -115,10 +117,14 @@ class Child:
             self._seen_peak = max(self._seen_peak, memory("VmHWM", self.pid))
 
     def is_alive(self) -> bool:
-        """Whether it still runs. Looks without reaping, so that the pid stays taken."""
+        """Whether it still runs. Looks without reaping where it can: the pid stays taken."""
+        if self._end is None and not CAN_LOOK:
+            self._reap(os.WNOHANG)
+        if self._end is not None:
+            return False
         try:
             look = os.WEXITED | os.WNOHANG | os.WNOWAIT
-            return os.waitid(os.P_PID, self.pid, look) is None
+            return not CAN_LOOK or os.waitid(os.P_PID, self.pid, look) is None
         except ChildProcessError:
             return False
 
@@ -130,14 +136,16 @@ class Child:
 
     def kill(self, *, gently: bool = False) -> None:
         """End the child and whatever it started. `gently` asks first and waits half a second."""
-        if self._end is not None:
+        if self._closed:
             return
+        self._closed = True
         if gently:
             self._signal(signal.SIGTERM)
             self.wait(SECONDS_TO_END)
         # Before reaping: afterwards the number may be somebody else's.
         self._signal(signal.SIGKILL)
-        self._reap()
+        if self._end is None:
+            self._reap(0)
         self._read_last_words()
         self._pipes.close()
         for pipe in (self._to, self._from, self._errors):
@@ -172,13 +180,16 @@ class Child:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, number)
 
-    def _reap(self) -> None:
+    def _reap(self, flags: int) -> None:
         try:
-            _, status, used = os.wait4(self.pid, 0)
-            self._end = os.waitstatus_to_exitcode(status), used
+            pid, status, used = os.wait4(self.pid, flags)
         except ChildProcessError:  # somebody else in this process waited for it
             self._end = UNKNOWN_EXIT, None
-        self._process.returncode = self._end[0]
+        else:
+            if pid:
+                self._end = os.waitstatus_to_exitcode(status), used
+        if self._end is not None:
+            self._process.returncode = self._end[0]
 
     def _read_last_words(self) -> None:
         """What stands in the stderr pipe; a descendant that escaped may hold it open."""

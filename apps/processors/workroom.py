@@ -5,13 +5,16 @@ import fcntl
 import os
 import secrets
 import shutil
+import stat
 import tempfile
+import time
 from pathlib import Path
 
 from apps.processors.sandbox import nobody
 
 PREFIX = "docmill-read-"
 LOCK = "lock"
+OLD_SECONDS = 60
 
 
 class Workroom:
@@ -28,9 +31,8 @@ class Workroom:
         fcntl.flock(self._lock, fcntl.LOCK_EX)
         self.path = self._base / secrets.token_hex(16)
         self.path.mkdir(mode=0o700)
-        if os.geteuid() == 0:
-            self._base.chmod(0o711)
-            os.chown(self.path, *nobody())
+        self._base.chmod(0o711)
+        _give_away(self.path)
 
     def bring(self, source: Path, suffix: str) -> str:
         """Copy `source` in. Returns its name, to be opened relative to the room.
@@ -42,8 +44,7 @@ class Workroom:
         target = self.path / name
         shutil.copyfile(source, target)
         target.chmod(0o400)
-        if os.geteuid() == 0:
-            os.chown(target, *nobody())
+        _give_away(target)
         return name
 
     def tidy(self) -> None:
@@ -61,12 +62,26 @@ class Workroom:
 
 
 def sweep(folder: Path) -> None:
-    """Remove rooms in `folder` whose owner was killed: those whose lock nobody holds."""
+    """Remove our rooms in `folder` whose host was killed: those whose lock nobody holds."""
     for base in folder.glob(f"{PREFIX}*"):
-        with contextlib.suppress(OSError):  # somebody else's, or just being made or removed
-            lock = os.open(base / LOCK, os.O_RDWR)
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(base, ignore_errors=True)
-            finally:
-                os.close(lock)
+        with contextlib.suppress(OSError):  # held, or being removed by somebody else
+            if _is_old_and_ours(base.lstat()):
+                lock = os.open(base / LOCK, os.O_RDWR | os.O_NOFOLLOW)
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    shutil.rmtree(base, ignore_errors=True)
+                finally:
+                    os.close(lock)
+
+
+def _is_old_and_ours(status: os.stat_result) -> bool:
+    """Old, because a room is there for a moment before its lock is held."""
+    ours = stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid()
+    return ours and time.time() - status.st_mtime > OLD_SECONDS
+
+
+def _give_away(path: Path) -> None:
+    """To the child's user; not where that is refused, for there the child stays root too."""
+    if os.geteuid() == 0:
+        with contextlib.suppress(OSError):
+            os.chown(path, *nobody())

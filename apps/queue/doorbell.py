@@ -6,6 +6,7 @@
 import logging
 import time
 from datetime import timedelta
+from typing import Any
 
 from django.db import transaction
 from django.db.models.functions import Now
@@ -72,6 +73,6 @@ def _publish(lane: str, count: int) -> None:
     with current_app.connection_for_write(transport_options=options) as connection:
         # One that waits wakes a slot as well as a new one would. Where nobody listens (`work
         # --loop`, long runs in all slots) every ring would leave more behind.
-        queue = current_app.amqp.queues[lane](connection.default_channel)
-        for _ in range(count - queue.queue_declare().message_count):
+        channel: Any = connection.default_channel
+        for _ in range(count - channel.queue_declare(lane).message_count):
             current_app.send_task(TASK, args=[lane], queue=lane, connection=connection, retry=False)

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from typing import cast
 
@@ -60,10 +61,8 @@ class Actor:
 
     def __call__(self) -> None:
         for _ in range(ACTS):
-            try:
+            with suppress(*REFUSALS):
                 self.random.choice(self.acts)()
-            except REFUSALS:
-                pass
 
     def claim(self) -> None:
         lane = self.random.choice(["default", "default", "heavy"])

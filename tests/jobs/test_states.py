@@ -36,11 +36,11 @@ def test_the_tables_know_every_state_and_no_other() -> None:
     assert set(JOB_TRANSITIONS) == set(JobState)
     assert set().union(*JOB_TRANSITIONS.values()) <= set(JobState)
     assert set().union(*FILE_TRANSITIONS.values()) <= set(FILE_STATES)
-    assert JOB_STATES == tuple(str(state) for state in JobState)
+    assert tuple(str(state) for state in JobState) == JOB_STATES
 
 
 def test_open_and_closed_part_the_jobs_states() -> None:
-    assert OPEN | CLOSED == set(JobState)
+    assert set(JobState) == OPEN | CLOSED
     assert not OPEN & CLOSED
 
 

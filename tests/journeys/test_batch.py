@@ -46,7 +46,7 @@ def test_a_mixed_batch_ends_partial_and_everything_that_can_be_read_is(
         assert files[name]["result"]["words"] == sum(
             len(page["text"].split()) for page in extraction["pages"]
         )
-        assert files[name]["result"]["words"] > 20
+        assert files[name]["result"]["words"] > 5
     lines = body(alice_api.get(job["results_url"])).decode().split("\n")[:-1]
     assert [json.loads(line)["name"] for line in lines] == [*names, "not-a.pdf"]
     archive = zipfile.ZipFile(BytesIO(body(alice_api.get(f"{job['url']}/results.zip"))))

@@ -44,7 +44,7 @@ def host() -> Iterator[ProcessorHost]:
 def do(host: ProcessorHost, tmp_path: Path) -> Do:
     """Runs the faulty processor: `do("echo hello", owner="b", budget=...)`."""
 
-    def run(order: str, **changed: Any) -> Outcome:
+    def run(order: str, *, host: ProcessorHost = host, **changed: Any) -> Outcome:
         source = tmp_path / "order.txt"
         source.write_text(order)
         given = {

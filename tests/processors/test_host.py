@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from apps.processors import host as host_module
+from apps.processors import spawn
 from apps.processors.errors import (
     BadDocument,
     ChildCrashed,
@@ -22,7 +23,7 @@ from apps.processors.errors import (
 from apps.processors.host import ProcessorHost
 from apps.processors.protocol import Options
 from tests.processes import eventually
-from tests.processors.conftest import BUDGET, Do
+from tests.processors.conftest import BUDGET, FAULTY, Do
 from tests.processors.watching import is_running
 
 pytestmark = pytest.mark.once
@@ -49,6 +50,17 @@ def test_one_child_serves_many_documents_of_one_owner(do: Do, host: ProcessorHos
     first = host.pid
     do("echo two")
     assert host.pid == first
+
+
+def test_a_child_that_was_started_ahead_serves_the_first_owner(do: Do) -> None:
+    host = ProcessorHost([FAULTY])
+    try:
+        host.start(BUDGET.memory_bytes)
+        ready = host.pid
+        do("echo one", host=host, owner="a")
+        assert host.pid == ready
+    finally:
+        host.close()
 
 
 def test_another_owner_gets_another_child(do: Do, host: ProcessorHost) -> None:
@@ -96,6 +108,17 @@ def test_a_crash_is_told_and_the_next_document_runs(
     assert caught.value.exit == exit_code
     assert name in caught.value.detail
     assert caught.value.code == "processor.crashed"
+    assert do("echo still here").extraction.text == "still here"
+
+
+def test_a_crash_is_told_where_one_cannot_look_without_reaping(
+    do: Do, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spawn, "CAN_LOOK", False)
+    do("echo warm")
+    with pytest.raises(ChildCrashed) as caught:
+        do("segfault")
+    assert caught.value.exit == -signal.SIGSEGV
     assert do("echo still here").extraction.text == "still here"
 
 

@@ -210,6 +210,13 @@ def test_ocr_can_be_switched_off(warm: ProcessorHost) -> None:
     assert outcome.extraction.warnings == ("Page 2 is a picture; OCR was switched off.",)
 
 
+def test_a_picture_without_ocr_is_only_measured(warm: ProcessorHost) -> None:
+    outcome, _ = read(warm, SAMPLES / "survey.png", options=Options(ocr="never"))
+    assert outcome.extraction.text == ""
+    assert outcome.extraction.warnings == ("OCR was switched off.",)
+    assert outcome.extraction.metadata == {"width": "1241", "height": "1754"}
+
+
 def test_pages_can_be_chosen(warm: ProcessorHost) -> None:
     outcome, _ = read(warm, SAMPLES / "harbour-log.pdf", options=Options(pages="2-9"))
     assert [page.number for page in outcome.extraction.pages] == [2, 3]

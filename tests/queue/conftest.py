@@ -24,10 +24,8 @@ def _fresh_process_state() -> Iterator[None]:
 
 
 @pytest.fixture
-def script(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> Callable[[Script], None]:
-    """The queue's handler becomes `Scripted`; call it to say what a run does. Reads all at first."""
+def script(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Callable[[Script], None]:
+    """The queue's handler is `Scripted`; call it to say what a run does. At first it reads all."""
     settings.QUEUE_HANDLERS = ["tests.batches.Scripted"]
 
     def become(new: Script) -> None:

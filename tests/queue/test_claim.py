@@ -156,9 +156,7 @@ def test_no_more_run_than_the_lane_allows(
     assert claim("default", SOMEBODY) is None
 
 
-def test_a_place_that_gets_free_is_taken(
-    acme: Organization, settings: Settings
-) -> None:
+def test_a_place_that_gets_free_is_taken(acme: Organization, settings: Settings) -> None:
     settings.QUEUE_LANES = settings.QUEUE_LANES | {"default": 1}
     submit(acme, "one", "two")
     first = claimed()

@@ -1,10 +1,10 @@
 """The lease while a run goes on: kept, lost, cut off from the database, cancelled, reported on."""
 
-import os
 import threading
 import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 from django.db import connection, transaction
@@ -165,8 +165,8 @@ def open_connections() -> int:
     """How many connections to the database are open, of this process or at the server."""
     if connection.vendor == "sqlite":
         name = f"{connection.settings_dict['NAME']}-wal"  # the one file that is closed at once
-        links = (f"/proc/self/fd/{number}" for number in os.listdir("/proc/self/fd"))
-        return sum(os.path.exists(link) and os.readlink(link) == name for link in links)
+        files = Path("/proc/self/fd").iterdir()
+        return sum(file.exists() and str(file.readlink()) == name for file in files)
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()")
         return int(cursor.fetchone()[0])

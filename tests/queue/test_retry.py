@@ -16,6 +16,7 @@ from apps.queue.retry import (
 from apps.queue.states import READY, TRANSITIONS, State
 
 BASE_SECONDS = 30
+FRESH = Tally()
 
 
 def failure(failure_class: FailureClass, retry_after: float | None = None) -> Failure:
@@ -23,7 +24,7 @@ def failure(failure_class: FailureClass, retry_after: float | None = None) -> Fa
 
 
 def verdict_on(
-    failure_class: FailureClass, tally: Tally = Tally(), retry_after: float | None = None
+    failure_class: FailureClass, tally: Tally = FRESH, retry_after: float | None = None
 ) -> Verdict:
     told = failure(failure_class, retry_after)
     return decide(told, tally, base_seconds=BASE_SECONDS, jitter=0)

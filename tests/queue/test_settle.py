@@ -269,9 +269,7 @@ def test_what_was_settled_stays_settled(acme: Organization, write: Write) -> Non
 
 REACH: dict[State, Callable[[BatchJob], object]] = {
     State.QUEUED: lambda job: None,
-    State.RETRY_WAIT: lambda job: fail(
-        Scripted, claimed(), failure_of(FailureClass.TRANSIENT)
-    ),
+    State.RETRY_WAIT: lambda job: fail(Scripted, claimed(), failure_of(FailureClass.TRANSIENT)),
     State.SUCCEEDED: lambda job: succeed(Scripted, claimed(), Scripted().read()),
     State.FAILED: lambda job: fail(Scripted, claimed(), failure_of(FailureClass.PERMANENT)),
     State.QUARANTINED: lambda job: [

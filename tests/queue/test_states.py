@@ -9,7 +9,7 @@ def test_every_state_has_its_moves_and_every_move_leads_to_a_state() -> None:
 
 
 def test_a_row_has_ended_or_has_not() -> None:
-    assert UNFINISHED | FINISHED == set(State)
+    assert set(State) == UNFINISHED | FINISHED
     assert not UNFINISHED & FINISHED
     assert READY < UNFINISHED
 

@@ -90,7 +90,7 @@ class FileContent(APIView):
 
     @extend_schema(
         operation_id="file_content",
-        responses={(200, "application/octet-stream"): OpenApiTypes.BINARY},
+        responses={(200, "*/*"): OpenApiTypes.BINARY},
     )
     def get(self, request: Request, file_id: UUID) -> HttpResponseBase:
         refuse_unknown_parameters(request)

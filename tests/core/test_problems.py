@@ -1,0 +1,162 @@
+"""Every error under /api is one shape, with a stable code, and tells no internals [O2]."""
+
+import logging
+from typing import Any
+
+import pytest
+from rest_framework.test import APIClient
+
+from tests.core.urls import SECRET
+
+pytestmark = [pytest.mark.urls("tests.core.urls"), pytest.mark.django_db]
+
+MEMBERS = {"type", "title", "status", "code", "detail", "errors", "request_id"}
+
+
+@pytest.fixture
+def api() -> APIClient:
+    return APIClient(raise_request_exception=False)
+
+
+def problem(answer: Any, status: int, code: str) -> dict[str, Any]:
+    """The problem in `answer`, whole and of that status and code."""
+    assert answer.status_code == status, answer.content
+    assert answer["Content-Type"] == "application/problem+json"
+    told: dict[str, Any] = answer.json()
+    assert set(told) == MEMBERS
+    assert (told["status"], told["code"]) == (status, code)
+    assert told["type"] == f"urn:docmill:problem:{code}"
+    assert told["title"]
+    assert told["detail"]
+    assert told["request_id"] == answer["X-Request-ID"]
+    assert SECRET not in answer.content.decode()
+    return told
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "code"),
+    [
+        ("bug", 500, "server.error"),
+        ("database", 503, "server.unavailable"),
+        ("denied", 403, "auth.forbidden"),
+        ("gone", 404, "request.not_found"),
+        ("ours", 400, "request.invalid"),
+        ("later", 500, "server.error"),
+    ],
+)
+def test_errors_of_views(api: APIClient, kind: str, status: int, code: str) -> None:
+    problem(api.get(f"/api/failing/{kind}"), status, code)
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "code"),
+    [
+        ("bug", 500, "server.error"),
+        ("denied", 403, "auth.forbidden"),
+        ("gone", 404, "request.not_found"),
+        ("suspicious", 400, "request.invalid"),
+    ],
+)
+def test_errors_outside_the_framework(api: APIClient, kind: str, status: int, code: str) -> None:
+    problem(api.get(f"/api/plain/{kind}"), status, code)
+
+
+@pytest.mark.parametrize("kind", ["failing", "plain"])
+def test_a_bug_is_logged_with_its_traceback_and_the_requests_id(
+    api: APIClient, caplog: pytest.LogCaptureFixture, kind: str
+) -> None:
+    answer = api.get(f"/api/{kind}/bug")
+    assert SECRET in caplog.text
+    assert "Traceback" in caplog.text
+    assert answer.status_code == 500
+
+
+def test_retry_after_is_told_in_the_header(api: APIClient) -> None:
+    assert api.get("/api/failing/later")["Retry-After"] == "7"
+    assert int(api.get("/api/failing/database")["Retry-After"]) > 0
+
+
+def test_what_is_wrong_with_each_field_is_told_by_its_path(api: APIClient) -> None:
+    form = {"inner": {"number": 0}, "rows": [{"number": "x"}]}
+    told = problem(api.post("/api/echo", form), 400, "request.invalid")
+    assert {(each["field"], each["code"]) for each in told["errors"]} == {
+        ("inner.number", "min_value"),
+        ("rows.0.number", "invalid"),
+    }
+    fine = {"inner": {"number": 1}, "rows": []}
+    told = problem(api.post("/api/echo", fine), 400, "request.invalid")
+    assert [each["field"] for each in told["errors"]] == [""]
+
+
+def test_text_that_cannot_be_encoded_is_told_as_well_as_it_can_be(api: APIClient) -> None:
+    told = problem(api.get("/api/failing/ours"), 400, "request.invalid")
+    assert told["errors"] == [{"field": "a.b", "code": "bad", "detail": "Half: ?."}]
+
+
+@pytest.mark.parametrize("content", [b"{", b"\xff", b""])
+def test_json_that_cannot_be_read(api: APIClient, content: bytes) -> None:
+    answer = api.generic("POST", "/api/echo", content, "application/json")
+    assert answer.status_code == 400
+    code = "request.malformed" if content else "request.invalid"
+    problem(answer, 400, code)
+
+
+def test_a_media_type_that_is_not_taken(api: APIClient) -> None:
+    answer = api.generic("POST", "/api/echo", b"<a/>", "application/xml")
+    problem(answer, 415, "request.unsupported_media_type")
+
+
+@pytest.mark.parametrize(
+    "path", ["/api/", "/api", "/api/nothing", "/api/batch/jobs/", "/api/batch/%00", "/api/\u00e9"]
+)
+def test_unknown_paths(api: APIClient, path: str) -> None:
+    problem(api.get(path), 404, "request.not_found")
+
+
+def test_a_method_that_does_not_fit_is_told_with_those_that_do(alice_api: APIClient) -> None:
+    answer = alice_api.put("/api/batch/jobs")
+    problem(answer, 405, "request.method_not_allowed")
+    assert "GET" in answer["Allow"]
+    assert "PUT" not in answer["Allow"]
+
+
+def test_a_host_that_is_not_ours(api: APIClient) -> None:
+    problem(api.get("/api/batch/jobs", headers={"Host": "evil.example"}), 400, "request.invalid")
+
+
+def test_a_representation_that_nobody_has(alice_api: APIClient) -> None:
+    answer = alice_api.get("/api/batch/jobs", headers={"Accept": "application/xml"})
+    problem(answer, 406, "request.not_acceptable")
+    problem(alice_api.get("/api/batch/jobs?format=xml"), 404, "request.not_found")
+
+
+def test_people_see_a_page_and_programs_a_problem(alice_api: APIClient) -> None:
+    answer = alice_api.get("/api/batch/jobs?limit=0", headers={"Accept": "text/html"})
+    assert answer.status_code == 400
+    assert answer["Content-Type"].startswith("text/html")
+    for accept in ("*/*", "application/json"):
+        answer = alice_api.get("/api/batch/jobs?limit=0", headers={"Accept": accept})
+        problem(answer, 400, "request.invalid")
+
+
+def test_head_and_options_are_answered_without_a_body_or_a_secret(alice_api: APIClient) -> None:
+    head = alice_api.head("/api/batch/jobs")
+    assert (head.status_code, head.content) == (200, b"")
+    assert alice_api.head("/api/batch/jobs?limit=0").status_code == 400
+    options = alice_api.options("/api/batch/jobs")
+    assert options.status_code == 200
+    assert APIClient().options("/api/batch/jobs").status_code == 401
+
+
+def test_outside_the_api_errors_are_pages(api: APIClient) -> None:
+    answer = api.get("/nothing")
+    assert answer.status_code == 404
+    assert answer["Content-Type"].startswith("text/html")
+
+
+def test_foreseen_errors_are_not_logged_as_ours(
+    api: APIClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    for kind in ("denied", "gone", "ours"):
+        api.get(f"/api/failing/{kind}")
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
