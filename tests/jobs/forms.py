@@ -8,6 +8,8 @@ from zipfile import ZipFile
 
 from rest_framework.test import APIClient
 
+from apps.jobs.models import BatchFile, BatchJob, Blob, IdempotencyKey
+
 BOUNDARY = "a-boundary-of-the-tests"
 FORM_TYPE = f"multipart/form-data; boundary={BOUNDARY}"
 UPLOAD = "/api/batch/upload"
@@ -78,3 +80,19 @@ def zipped(**members: str) -> bytes:
 def stored(root: Path) -> list[str]:
     """Every file under `root`, relative: nothing when nothing was stored."""
     return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
+
+
+def assert_nothing_stored(data_dir: Path) -> None:
+    for model in (BatchJob, BatchFile, Blob, IdempotencyKey):
+        assert not model.objects.exists(), model
+    assert stored(data_dir / "blobs") == []
+    assert not list((data_dir / "incoming").glob("*"))
+
+
+def refusal(answer: Any, status: int, code: str) -> dict[str, Any]:
+    """The problem in `answer`, which must be of that status and code."""
+    assert answer.status_code == status, answer.content
+    assert answer["Content-Type"] == "application/problem+json"
+    problem: dict[str, Any] = answer.json()
+    assert problem["code"] == code
+    return problem

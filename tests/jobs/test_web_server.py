@@ -16,8 +16,8 @@ from pytest_django import Settings
 from apps.accounts.models import Organization, User
 from apps.accounts.services import create_api_key
 from apps.jobs import storage
-from apps.jobs.models import BatchFile, BatchJob, Blob
-from tests.jobs.forms import BOUNDARY, body_of, part, stored
+from apps.jobs.models import BatchFile, BatchJob
+from tests.jobs.forms import BOUNDARY, assert_nothing_stored, body_of, part, stored
 from tests.jobs.serving import Web, answer_of, told
 from tests.processes import eventually
 
@@ -79,14 +79,6 @@ def web(shared_web: tuple[Web, Path], data_dir: Path, key: str) -> Iterator[Web]
     server.key = key
     yield server.wait_until_ready()
     server.assert_no_trouble()
-
-
-def assert_nothing_stored(data_dir: Path) -> None:
-    assert not BatchJob.objects.exists()
-    assert not Blob.objects.exists()
-    left = [name for name in stored(data_dir) if name.startswith(("incoming/", "blobs/"))]
-    assert left == []
-    assert list((data_dir / "incoming").glob("*")) == []
 
 
 def assert_is_safe(job_id: str) -> None:

@@ -48,7 +48,7 @@ def test_a_folder_becomes_a_job(run: Run, way: list[str], inbox: Inbox) -> None:
     assert answer.code == 0
     [line] = answer.out.splitlines()
     assert line.startswith(f"{job.pk}  2 files, 0 rejected; ")
-    assert "skipped: " in answer.err
+    assert "skipped, of no kind that is read here" in answer.err
     assert "c.unknown" in answer.err
     assert names(job) == ["b.txt", "a.csv"]
     assert (job.operation, job.priority, job.name) == ("extract", Priority.NORMAL, "")

@@ -92,10 +92,11 @@ left out. Exit code: 0 all went well, 1 some files failed or were rejected, 2 no
             picked = paths.pick(given)
         except paths.BadPath as error:
             raise undone(f"{error} {NOTHING}") from error
-        for path in picked.skipped[:SKIPPED_SHOWN]:
-            self.say(f"skipped: {path}, which is no kind of document that is read here")
-        if len(picked.skipped) > SKIPPED_SHOWN:
-            self.say(f"skipped: {len(picked.skipped) - SKIPPED_SHOWN} more")
+        if picked.skipped:
+            names = ", ".join(visible(path.name) for path in picked.skipped[:SKIPPED_SHOWN])
+            more = ", ..." if len(picked.skipped) > SKIPPED_SHOWN else ""
+            count = files_in_words(len(picked.skipped))
+            self.say(f"{count} skipped, of no kind that is read here: {names}{more}")
         if not picked.files:
             raise undone(f"There is no document in there. {NOTHING}")
         most = settings.BATCH_MAX_FILES
