@@ -72,7 +72,7 @@ class BatchFileHandler(Handler):
         self._host.close()
 
     def _extract(self, file: BatchFile, control: Control) -> Outcome:
-        if file.content is None:
+        if file.content is None or storage.is_gone(file.content):
             raise processing.BadDocument("document.gone", "The bytes of this file are gone.")
         operation = file.job.operation
         options = Options.parse(file.job.options)

@@ -80,6 +80,12 @@ def path_of(blob: Blob) -> Path:
     return _path(blob.organization_id, blob.sha256)
 
 
+def is_gone(blob: Blob) -> bool:
+    """Whether the bytes are missing for good: alone, and not with the disk they were on."""
+    path = path_of(blob)
+    return not path.exists() and path.parent.parent.is_dir()
+
+
 def _path(organization_id: uuid.UUID, sha256: str) -> Path:
     return _root() / "blobs" / organization_id.hex / sha256[:2] / sha256
 
@@ -148,10 +154,18 @@ def _release_all(blob_ids: set[int]) -> None:
     release(sorted(blob_ids))
 
 
+def _is_older(path: Path, moment: float) -> bool:
+    """Whether `path` was last changed before `moment`; no when its upload has ended since."""
+    try:
+        return path.stat().st_mtime < moment
+    except FileNotFoundError:
+        return False
+
+
 def remove_stale_uploads() -> int:
     """Removes what killed processes left in `incoming` a day ago or earlier; how many uploads."""
     too_old = time.time() - STALE_UPLOAD_SECONDS
-    stale = [path for path in (_root() / "incoming").glob("*") if path.stat().st_mtime < too_old]
+    stale = [path for path in (_root() / "incoming").glob("*") if _is_older(path, too_old)]
     for path in stale:
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)

@@ -27,6 +27,15 @@ def overshoot() -> int:
     return CLAIMERS - 1 if connection.vendor == "postgresql" else 0
 
 
+@pytest.mark.postgres
+def test_skip_locked_is_not_what_keeps_claims_apart(
+    acme: Organization, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without it claimers see the same row first, and the conditional UPDATE lets one of them."""
+    monkeypatch.setattr(type(connection.features), "has_select_for_update_skip_locked", False)
+    test_each_of_100_files_is_claimed_once(acme, settings)
+
+
 def test_each_of_100_files_is_claimed_once(acme: Organization, settings: Settings) -> None:
     settings.QUEUE_LANES = settings.QUEUE_LANES | {"default": 1000}
     for job in range(2):

@@ -1,13 +1,14 @@
 """Everything at once on the same jobs: no deadlock, and the books are right afterwards."""
 
 import random
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 from typing import cast
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models.functions import Now
 from pytest_django import Settings
 
@@ -33,6 +34,7 @@ from tests.batches import (
     submit,
     together,
 )
+from tests.processes import eventually
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("script")]
 
@@ -130,6 +132,35 @@ def test_sweeps_at_the_same_moment_take_a_row_back_once(
     assert sum(together([take_back_lost] * 6)) == 30
     assert not BatchFile.objects.exclude(state=State.QUEUED, losses=1).exists()
     assert not FileAttempt.objects.exclude(failure_class="lost").exists()
+    check_books()
+
+
+def is_somebody_waiting_for_a_lock() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1 FROM pg_locks WHERE NOT granted")
+        return cursor.fetchone() is not None
+
+
+@pytest.mark.postgres
+def test_a_run_that_fails_while_its_job_is_cancelled_is_not_tried_again(
+    acme: Organization,
+) -> None:
+    """The end of the run comes in between the cancel's UPDATE and its COMMIT."""
+    job = submit(acme, "one")
+    file = claimed()
+
+    def fails() -> None:
+        fail(Scripted, file, failure_of(FailureClass.TRANSIENT))
+        connection.close()
+
+    ending = threading.Thread(target=fails)
+    with transaction.atomic():
+        cancel_job(actor=owner_of(acme), job=job)
+        ending.start()
+        eventually(is_somebody_waiting_for_a_lock)
+    ending.join()
+    file.refresh_from_db()
+    assert file.state == State.CANCELLED
     check_books()
 
 

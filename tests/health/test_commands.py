@@ -28,6 +28,19 @@ def test_prints_the_state_and_returns(valkey: Valkey) -> None:
 
 
 @pytest.mark.django_db
+def test_tells_how_documents_are_kept_in(valkey: Valkey) -> None:
+    out = StringIO()
+    call_command("health", "--json", stdout=out)
+    isolation = json.loads(out.getvalue())["isolation"]
+    assert set(isolation) == {"user", "network", "memory", "parents_death", "weaknesses"}
+    assert isolation["network"] != "open"
+    text = StringIO()
+    call_command("health", stdout=text)
+    assert all(weakness in text.getvalue() for weakness in isolation["weaknesses"])
+    assert isolation["network"] in text.getvalue()
+
+
+@pytest.mark.django_db
 def test_degraded_is_no_failure(valkey: Valkey) -> None:
     valkey.kill()
     out = StringIO()

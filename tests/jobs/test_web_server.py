@@ -5,6 +5,8 @@ import http.client
 import json
 import os
 import shutil
+import socket
+import struct
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -105,6 +107,9 @@ def test_who_hangs_up_in_the_middle_leaves_nothing(web: Web, data_dir: Path) -> 
     form = body_of([part(b"x\n" * MEGABYTE, "a.txt"), part(b"y\n" * MEGABYTE, "b.txt")])
     for sent in (0, 50, MEGABYTE, len(form) // 2, len(form) - 60, len(form) - 3):
         web.begin([form[:sent]], len(form)).close()
+    reset = web.begin([form[:MEGABYTE]], len(form))
+    reset.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    reset.close()
     half_closed = web.begin([form[: len(form) // 2]], len(form))
     eventually((data_dir / "incoming").exists)
     half_closed.close()

@@ -89,6 +89,9 @@ class FaultyProcessor:
         except MemoryError:
             os.abort()
 
+    def use_megabytes(self, rest: str, report: Report) -> Extraction:
+        return said(str(len(bytearray(int(rest) * 1024**2).strip(b"x"))))
+
     def one_huge_answer(self, rest: str, report: Report) -> Extraction:
         return said("x" * (70 * 1024**2))
 

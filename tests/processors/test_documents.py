@@ -2,6 +2,7 @@
 
 import email.message
 import io
+import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -206,6 +207,14 @@ def test_an_html_file_without_markup_is_its_own_text(read: Read) -> None:
 
 def test_an_encrypted_word_file_is_said_to_be(read: Read) -> None:
     assert refusal(read, "docx", bytes.fromhex("d0cf11e0a1b11ae1") * 100) == "document.encrypted"
+
+
+def test_a_word_file_is_guarded_in_the_child_too(read: Read) -> None:
+    buffer = io.BytesIO()
+    docx.Document().save(buffer)
+    with zipfile.ZipFile(buffer, "a") as package:
+        package.writestr("../outside", "x")
+    assert refusal(read, "docx", buffer.getvalue()) == "document.unsafe"
 
 
 def test_notes_of_the_library_on_styles_are_taken_out(read: Read) -> None:

@@ -39,6 +39,15 @@ def test_a_document_comes_back_with_what_it_cost(do: Do) -> None:
     assert 0 <= outcome.cpu_seconds < 5
 
 
+def test_one_document_is_not_charged_for_the_one_before(do: Do, host: ProcessorHost) -> None:
+    large = do("use_megabytes 150")
+    first = host.pid
+    small = do("echo small")
+    assert host.pid == first
+    assert large.peak_rss_bytes > 150 * MEGABYTE
+    assert small.peak_rss_bytes < large.peak_rss_bytes - 100 * MEGABYTE
+
+
 def test_progress_arrives(do: Do) -> None:
     seen: list[tuple[int, int, str]] = []
     do("echo hello", on_progress=lambda *progress: seen.append(progress))
@@ -215,9 +224,12 @@ def test_a_stop_is_obeyed_within_a_second(do: Do, host: ProcessorHost, order: st
 
 def test_what_a_document_started_ends_with_it(do: Do) -> None:
     notes: list[str] = []
-    budget = replace(BUDGET, silence_seconds=2.0)
-    with pytest.raises(OutOfResources):
-        do("start_another", budget=budget, on_progress=lambda *seen: notes.append(seen[2]))
+    with pytest.raises(Stopped):
+        do(
+            "start_another",
+            on_progress=lambda *seen: notes.append(seen[2]),
+            should_stop=lambda: any(note.startswith("pid ") for note in notes),
+        )
     grandchild = int(notes[-1].removeprefix("pid "))
     eventually(lambda: not is_running(grandchild))
 

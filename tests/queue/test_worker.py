@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connection
 from django.db.models.functions import Now
 from pytest_django import Settings
 
@@ -16,7 +16,7 @@ from apps.queue import drain, lease, worker
 from apps.queue.handlers import Control, Output, RunStopped
 from apps.queue.models import Lane, WorkerNode
 from apps.queue.retry import FailureClass
-from apps.queue.settle import take_back
+from apps.queue.settle import succeed, take_back
 from apps.queue.states import State
 from tests.batches import (
     Scripted,
@@ -113,12 +113,12 @@ def test_a_result_waits_for_a_database_that_is_away(
 ) -> None:
     submit(acme, "one")
     monkeypatch.setattr(worker, "DATABASE_RETRY_SECONDS", 0.01)
-    real, failures = worker.succeed, iter([OperationalError("gone")] * 3)
+    failures = iter([OperationalError("gone")] * 3)
 
     def flaky(*arguments: object) -> bool:
         for error in failures:
             raise error
-        return real(*arguments)  # type: ignore[arg-type]
+        return succeed(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(worker, "succeed", flaky)
     worker.work_off("default")
@@ -240,7 +240,7 @@ def test_slots_of_one_process_do_not_share_a_handler(acme: Organization, script:
     def slot() -> None:
         worker.work_off("default")
         worker.close_slot()
-        worker.connection.close()
+        connection.close()
 
     threads = [threading.Thread(target=slot) for _ in range(2)]
     for thread in threads:

@@ -1,6 +1,6 @@
-"""Make the sample documents of this folder. They are committed; run this only to change them.
+"""Make the documents in `samples/`. They are committed; run this only to change them.
 
-    .venv/bin/python samples/make_samples.py
+    .venv/bin/python tests/samples/make_samples.py
 
 Everything in them is invented. The same versions of the libraries give the same bytes.
 """
@@ -33,9 +33,9 @@ from reportlab.lib.pdfencrypt import StandardEncryption
 from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
 
-HERE = Path(__file__).parent
+SAMPLES = Path(__file__).resolve().parents[2] / "samples"
 THE_DAY = datetime(2024, 3, 4, 9, 30, tzinfo=UTC)
-PASSWORD = "lighthouse"  # noqa: S105 (the README tells it)
+PASSWORD = "lighthouse"
 SCAN_DOTS_PER_INCH = 150
 LEFT, TOP, LINE = 72, 770, 16
 
@@ -59,7 +59,7 @@ def main() -> None:
         "parking-photo.jpg": saved(photographed(scanned(PARKING)), "JPEG", quality=60),
     }
     for name, content in samples.items():
-        (HERE / name).write_bytes(content)
+        (SAMPLES / name).write_bytes(content)
 
 
 def pdf_of(pages: list[list[str] | Image.Image], *, title: str = "", password: str = "") -> bytes:
@@ -87,7 +87,7 @@ def scanned(lines: list[str]) -> Image.Image:
     """The page as a scanner gives it back: grey, a little soft, with dust."""
     pdf = pypdfium2.PdfDocument(pdf_of([lines]))
     page = pdf[0].render(scale=SCAN_DOTS_PER_INCH / 72, grayscale=True).to_pil()
-    dust = random.Random(7)  # noqa: S311 (the same dust every time)
+    dust = random.Random(7)
     for _ in range(300):
         spot = dust.randrange(page.width), dust.randrange(page.height)
         page.putpixel(spot, dust.randrange(90, 200))
