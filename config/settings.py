@@ -88,7 +88,14 @@ if _database["ENGINE"] == "django.db.backends.sqlite3":
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
     }
 else:
-    _database["OPTIONS"] = {"connect_timeout": 5} | _database.get("OPTIONS", {})
+    _database["OPTIONS"] = {
+        "connect_timeout": 5,  # seconds
+        # A peer that is gone without a word is noticed within about ten seconds.
+        "keepalives_idle": 10,
+        "tcp_user_timeout": 10_000,  # milliseconds
+        # A process that froze in a transaction must not hold its job's row for ever.
+        "options": "-c idle_in_transaction_session_timeout=60s -c lock_timeout=15s",
+    } | _database.get("OPTIONS", {})
     _database["CONN_HEALTH_CHECKS"] = True
 _database["CONN_MAX_AGE"] = 60
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

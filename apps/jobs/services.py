@@ -171,6 +171,7 @@ def _file_rows(job: BatchJob, files: list[Received]) -> list[BatchFile]:
             sha256=each.sha256,
             lane=lane,
             priority=job.priority,
+            available_at=Now(),  # the clock by which it will be claimed
         )
         if each.problem is None:
             row.content, row.fair_rank = blobs[id(each)], next(ranks)

@@ -1,6 +1,5 @@
 """Who acts in a request, and what they may."""
 
-
 import pytest
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest

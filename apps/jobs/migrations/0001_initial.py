@@ -12,182 +12,397 @@ import apps.queue.states
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('accounts', '0001_initial'),
+        ("accounts", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='BatchJob',
+            name="BatchJob",
             fields=[
-                ('id', models.UUIDField(default=apps.core.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('name', models.CharField(blank=True, default='', max_length=200)),
-                ('operation', models.CharField(max_length=32)),
-                ('options', models.JSONField(default=dict)),
-                ('priority', models.SmallIntegerField(choices=[(0, 'high'), (5, 'normal'), (9, 'low')], default=5)),
-                ('state', models.CharField(choices=[(apps.jobs.states.JobState['QUEUED'], apps.jobs.states.JobState['QUEUED']), (apps.jobs.states.JobState['RUNNING'], apps.jobs.states.JobState['RUNNING']), (apps.jobs.states.JobState['CANCELLING'], apps.jobs.states.JobState['CANCELLING']), (apps.jobs.states.JobState['SUCCEEDED'], apps.jobs.states.JobState['SUCCEEDED']), (apps.jobs.states.JobState['PARTIAL'], apps.jobs.states.JobState['PARTIAL']), (apps.jobs.states.JobState['FAILED'], apps.jobs.states.JobState['FAILED']), (apps.jobs.states.JobState['CANCELLED'], apps.jobs.states.JobState['CANCELLED'])], default=apps.jobs.states.JobState['QUEUED'], max_length=12)),
-                ('run', models.PositiveSmallIntegerField(default=1)),
-                ('revision', models.PositiveBigIntegerField(default=1)),
-                ('total', models.PositiveSmallIntegerField()),
-                ('succeeded', models.PositiveSmallIntegerField(default=0)),
-                ('failed', models.PositiveSmallIntegerField(default=0)),
-                ('quarantined', models.PositiveSmallIntegerField(default=0)),
-                ('cancelled', models.PositiveSmallIntegerField(default=0)),
-                ('rejected', models.PositiveSmallIntegerField(default=0)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('started_at', models.DateTimeField(null=True)),
-                ('finished_at', models.DateTimeField(null=True)),
-                ('expires_at', models.DateTimeField(default=apps.jobs.models.expiry)),
-                ('created_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, to=settings.AUTH_USER_MODEL)),
-                ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='accounts.organization')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=apps.core.ids.uuid7,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                ("name", models.CharField(blank=True, default="", max_length=200)),
+                ("operation", models.CharField(max_length=32)),
+                ("options", models.JSONField(default=dict)),
+                (
+                    "priority",
+                    models.SmallIntegerField(
+                        choices=[(0, "high"), (5, "normal"), (9, "low")], default=5
+                    ),
+                ),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            (
+                                apps.jobs.states.JobState["QUEUED"],
+                                apps.jobs.states.JobState["QUEUED"],
+                            ),
+                            (
+                                apps.jobs.states.JobState["RUNNING"],
+                                apps.jobs.states.JobState["RUNNING"],
+                            ),
+                            (
+                                apps.jobs.states.JobState["CANCELLING"],
+                                apps.jobs.states.JobState["CANCELLING"],
+                            ),
+                            (
+                                apps.jobs.states.JobState["SUCCEEDED"],
+                                apps.jobs.states.JobState["SUCCEEDED"],
+                            ),
+                            (
+                                apps.jobs.states.JobState["PARTIAL"],
+                                apps.jobs.states.JobState["PARTIAL"],
+                            ),
+                            (
+                                apps.jobs.states.JobState["FAILED"],
+                                apps.jobs.states.JobState["FAILED"],
+                            ),
+                            (
+                                apps.jobs.states.JobState["CANCELLED"],
+                                apps.jobs.states.JobState["CANCELLED"],
+                            ),
+                        ],
+                        default=apps.jobs.states.JobState["QUEUED"],
+                        max_length=12,
+                    ),
+                ),
+                ("run", models.PositiveSmallIntegerField(default=1)),
+                ("revision", models.PositiveBigIntegerField(default=1)),
+                ("total", models.PositiveSmallIntegerField()),
+                ("succeeded", models.PositiveSmallIntegerField(default=0)),
+                ("failed", models.PositiveSmallIntegerField(default=0)),
+                ("quarantined", models.PositiveSmallIntegerField(default=0)),
+                ("cancelled", models.PositiveSmallIntegerField(default=0)),
+                ("rejected", models.PositiveSmallIntegerField(default=0)),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("started_at", models.DateTimeField(null=True)),
+                ("finished_at", models.DateTimeField(null=True)),
+                ("expires_at", models.DateTimeField(default=apps.jobs.models.expiry)),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "organization",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, to="accounts.organization"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Blob',
+            name="Blob",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('sha256', models.CharField(max_length=64)),
-                ('size_bytes', models.BigIntegerField()),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='accounts.organization')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("sha256", models.CharField(max_length=64)),
+                ("size_bytes", models.BigIntegerField()),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "organization",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, to="accounts.organization"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='BatchFile',
+            name="BatchFile",
             fields=[
-                ('id', models.UUIDField(default=apps.core.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('lane', models.CharField(max_length=16)),
-                ('priority', models.SmallIntegerField(choices=[(0, 'high'), (5, 'normal'), (9, 'low')], default=5)),
-                ('fair_rank', models.FloatField(default=0)),
-                ('state', models.CharField(default=apps.queue.states.State['QUEUED'], max_length=12)),
-                ('is_held', models.BooleanField(default=False)),
-                ('available_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('run', models.PositiveSmallIntegerField(default=1)),
-                ('attempts', models.PositiveIntegerField(default=0)),
-                ('failures', models.PositiveSmallIntegerField(default=0)),
-                ('crashes', models.PositiveSmallIntegerField(default=0)),
-                ('losses', models.PositiveSmallIntegerField(default=0)),
-                ('is_heavy', models.BooleanField(default=False)),
-                ('cancel_requested', models.BooleanField(default=False)),
-                ('lease_token', models.UUIDField(null=True)),
-                ('lease_expires_at', models.DateTimeField(null=True)),
-                ('worker_id', models.UUIDField(null=True)),
-                ('stage', models.CharField(blank=True, default='', max_length=32)),
-                ('progress', models.FloatField(default=0)),
-                ('error_class', models.CharField(blank=True, default='', max_length=16)),
-                ('error_code', models.CharField(blank=True, default='', max_length=64)),
-                ('error_detail', models.CharField(blank=True, default='', max_length=500)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('started_at', models.DateTimeField(null=True)),
-                ('finished_at', models.DateTimeField(null=True)),
-                ('position', models.PositiveSmallIntegerField()),
-                ('name', models.CharField(max_length=300)),
-                ('kind', models.CharField(blank=True, default='', max_length=16)),
-                ('content_type', models.CharField(blank=True, default='', max_length=100)),
-                ('size_bytes', models.BigIntegerField(default=0)),
-                ('sha256', models.CharField(blank=True, default='', max_length=64)),
-                ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='accounts.organization')),
-                ('job', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='files', to='jobs.batchjob')),
-                ('content', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='files', to='jobs.blob')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=apps.core.ids.uuid7,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                ("lane", models.CharField(max_length=16)),
+                (
+                    "priority",
+                    models.SmallIntegerField(
+                        choices=[(0, "high"), (5, "normal"), (9, "low")], default=5
+                    ),
+                ),
+                ("fair_rank", models.FloatField(default=0)),
+                (
+                    "state",
+                    models.CharField(default=apps.queue.states.State["QUEUED"], max_length=12),
+                ),
+                ("is_held", models.BooleanField(default=False)),
+                ("available_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("run", models.PositiveSmallIntegerField(default=1)),
+                ("attempts", models.PositiveIntegerField(default=0)),
+                ("failures", models.PositiveSmallIntegerField(default=0)),
+                ("crashes", models.PositiveSmallIntegerField(default=0)),
+                ("losses", models.PositiveSmallIntegerField(default=0)),
+                ("is_heavy", models.BooleanField(default=False)),
+                ("cancel_requested", models.BooleanField(default=False)),
+                ("lease_token", models.UUIDField(null=True)),
+                ("lease_expires_at", models.DateTimeField(null=True)),
+                ("worker_id", models.UUIDField(null=True)),
+                ("stage", models.CharField(blank=True, default="", max_length=32)),
+                ("progress", models.FloatField(default=0)),
+                ("error_class", models.CharField(blank=True, default="", max_length=16)),
+                ("error_code", models.CharField(blank=True, default="", max_length=64)),
+                ("error_detail", models.CharField(blank=True, default="", max_length=500)),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("started_at", models.DateTimeField(null=True)),
+                ("finished_at", models.DateTimeField(null=True)),
+                ("position", models.PositiveSmallIntegerField()),
+                ("name", models.CharField(max_length=300)),
+                ("kind", models.CharField(blank=True, default="", max_length=16)),
+                ("content_type", models.CharField(blank=True, default="", max_length=100)),
+                ("size_bytes", models.BigIntegerField(default=0)),
+                ("sha256", models.CharField(blank=True, default="", max_length=64)),
+                (
+                    "organization",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, to="accounts.organization"
+                    ),
+                ),
+                (
+                    "job",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="files",
+                        to="jobs.batchjob",
+                    ),
+                ),
+                (
+                    "content",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="files",
+                        to="jobs.blob",
+                    ),
+                ),
             ],
             options={
-                'abstract': False,
+                "abstract": False,
             },
         ),
         migrations.CreateModel(
-            name='FileAttempt',
+            name="FileAttempt",
             fields=[
-                ('id', models.UUIDField(default=apps.core.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('run', models.PositiveSmallIntegerField()),
-                ('number', models.PositiveIntegerField()),
-                ('lease_token', models.UUIDField(unique=True)),
-                ('worker_id', models.UUIDField()),
-                ('lane', models.CharField(max_length=16)),
-                ('started_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('ended_at', models.DateTimeField(null=True)),
-                ('outcome', models.CharField(blank=True, default='', max_length=12)),
-                ('failure_class', models.CharField(blank=True, default='', max_length=16)),
-                ('code', models.CharField(blank=True, default='', max_length=64)),
-                ('detail', models.CharField(blank=True, default='', max_length=500)),
-                ('traceback', models.TextField(blank=True, default='')),
-                ('stage', models.CharField(blank=True, default='', max_length=32)),
-                ('peak_rss_bytes', models.BigIntegerField(default=0)),
-                ('cpu_seconds', models.FloatField(default=0)),
-                ('row', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='attempts_made', to='jobs.batchfile')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=apps.core.ids.uuid7,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                ("run", models.PositiveSmallIntegerField()),
+                ("number", models.PositiveIntegerField()),
+                ("lease_token", models.UUIDField(unique=True)),
+                ("worker_id", models.UUIDField()),
+                ("lane", models.CharField(max_length=16)),
+                ("started_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("ended_at", models.DateTimeField(null=True)),
+                ("outcome", models.CharField(blank=True, default="", max_length=12)),
+                ("failure_class", models.CharField(blank=True, default="", max_length=16)),
+                ("code", models.CharField(blank=True, default="", max_length=64)),
+                ("detail", models.CharField(blank=True, default="", max_length=500)),
+                ("traceback", models.TextField(blank=True, default="")),
+                ("stage", models.CharField(blank=True, default="", max_length=32)),
+                ("peak_rss_bytes", models.BigIntegerField(default=0)),
+                ("cpu_seconds", models.FloatField(default=0)),
+                (
+                    "row",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="attempts_made",
+                        to="jobs.batchfile",
+                    ),
+                ),
             ],
             options={
-                'abstract': False,
+                "abstract": False,
             },
         ),
         migrations.CreateModel(
-            name='FileResult',
+            name="FileResult",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('run', models.PositiveSmallIntegerField()),
-                ('pages', models.PositiveIntegerField()),
-                ('words', models.PositiveIntegerField()),
-                ('language', models.CharField(blank=True, default='', max_length=16)),
-                ('quality', models.CharField(max_length=8)),
-                ('engine', models.CharField(max_length=100)),
-                ('metadata', models.JSONField(default=dict)),
-                ('warnings', models.JSONField(default=list)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('content', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='results', to='jobs.blob')),
-                ('file', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='result', to='jobs.batchfile')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("run", models.PositiveSmallIntegerField()),
+                ("pages", models.PositiveIntegerField()),
+                ("words", models.PositiveIntegerField()),
+                ("language", models.CharField(blank=True, default="", max_length=16)),
+                ("quality", models.CharField(max_length=8)),
+                ("engine", models.CharField(max_length=100)),
+                ("metadata", models.JSONField(default=dict)),
+                ("warnings", models.JSONField(default=list)),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "content",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="results",
+                        to="jobs.blob",
+                    ),
+                ),
+                (
+                    "file",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="result",
+                        to="jobs.batchfile",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='IdempotencyKey',
+            name="IdempotencyKey",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('route', models.CharField(max_length=64)),
-                ('key', models.CharField(max_length=255)),
-                ('fingerprint', models.CharField(max_length=64)),
-                ('response', models.JSONField()),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('job', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, to='jobs.batchjob')),
-                ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='accounts.organization')),
-                ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("route", models.CharField(max_length=64)),
+                ("key", models.CharField(max_length=255)),
+                ("fingerprint", models.CharField(max_length=64)),
+                ("response", models.JSONField()),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "job",
+                    models.ForeignKey(
+                        null=True, on_delete=django.db.models.deletion.SET_NULL, to="jobs.batchjob"
+                    ),
+                ),
+                (
+                    "organization",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, to="accounts.organization"
+                    ),
+                ),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, to=settings.AUTH_USER_MODEL
+                    ),
+                ),
             ],
         ),
         migrations.AddIndex(
-            model_name='batchjob',
-            index=models.Index(fields=['organization', '-created_at', '-id'], name='job_list'),
+            model_name="batchjob",
+            index=models.Index(fields=["organization", "-created_at", "-id"], name="job_list"),
         ),
         migrations.AddIndex(
-            model_name='batchjob',
-            index=models.Index(condition=models.Q(('state__in', [apps.jobs.states.JobState['CANCELLING'], apps.jobs.states.JobState['QUEUED'], apps.jobs.states.JobState['RUNNING']])), fields=['created_at'], name='job_open'),
+            model_name="batchjob",
+            index=models.Index(
+                condition=models.Q(
+                    (
+                        "state__in",
+                        [
+                            apps.jobs.states.JobState["CANCELLING"],
+                            apps.jobs.states.JobState["QUEUED"],
+                            apps.jobs.states.JobState["RUNNING"],
+                        ],
+                    )
+                ),
+                fields=["created_at"],
+                name="job_open",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='blob',
-            constraint=models.UniqueConstraint(fields=('organization', 'sha256'), name='one_blob_per_content'),
+            model_name="blob",
+            constraint=models.UniqueConstraint(
+                fields=("organization", "sha256"), name="one_blob_per_content"
+            ),
         ),
         migrations.AddIndex(
-            model_name='batchfile',
-            index=models.Index(condition=models.Q(('is_held', False), ('state__in', [apps.queue.states.State['QUEUED'], apps.queue.states.State['RETRY_WAIT']])), fields=['lane', 'priority', 'fair_rank', 'id'], name='batchfile_ready'),
+            model_name="batchfile",
+            index=models.Index(
+                condition=models.Q(
+                    ("is_held", False),
+                    (
+                        "state__in",
+                        [apps.queue.states.State["QUEUED"], apps.queue.states.State["RETRY_WAIT"]],
+                    ),
+                ),
+                fields=["lane", "priority", "fair_rank", "id"],
+                name="batchfile_ready",
+            ),
         ),
         migrations.AddIndex(
-            model_name='batchfile',
-            index=models.Index(condition=models.Q(('state', apps.queue.states.State['RUNNING'])), fields=['lane', 'organization'], name='batchfile_running'),
+            model_name="batchfile",
+            index=models.Index(
+                condition=models.Q(("state", apps.queue.states.State["RUNNING"])),
+                fields=["lane", "organization"],
+                name="batchfile_running",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='batchfile',
-            constraint=models.UniqueConstraint(fields=('job', 'position'), name='one_file_per_position'),
+            model_name="batchfile",
+            constraint=models.UniqueConstraint(
+                fields=("job", "position"), name="one_file_per_position"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='batchfile',
-            constraint=models.CheckConstraint(condition=models.Q(('state__in', ['cancelled', 'failed', 'quarantined', 'queued', 'rejected', 'retry_wait', 'running', 'succeeded'])), name='file_state_known'),
+            model_name="batchfile",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    (
+                        "state__in",
+                        [
+                            "cancelled",
+                            "failed",
+                            "quarantined",
+                            "queued",
+                            "rejected",
+                            "retry_wait",
+                            "running",
+                            "succeeded",
+                        ],
+                    )
+                ),
+                name="file_state_known",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='batchfile',
-            constraint=models.CheckConstraint(condition=models.Q(('lease_token__isnull', True), ('state', 'running'), _negated=True), name='running_has_lease'),
+            model_name="batchfile",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("lease_token__isnull", True), ("state", "running"), _negated=True
+                ),
+                name="running_has_lease",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='idempotencykey',
-            constraint=models.UniqueConstraint(fields=('organization', 'user', 'route', 'key'), name='one_use_per_key'),
+            model_name="idempotencykey",
+            constraint=models.UniqueConstraint(
+                fields=("organization", "user", "route", "key"), name="one_use_per_key"
+            ),
         ),
     ]
