@@ -139,6 +139,13 @@ def _answer(error: DocmillError) -> HttpResponse:
     return JsonResponse(body(error), status=int(error.status), content_type=CONTENT_TYPE)
 
 
+def method_not_allowed(method: str, *allowed: str) -> HttpResponse:
+    """The 405 of a view outside REST framework, which takes the methods `allowed`."""
+    response = _answer(_of_framework(exceptions.MethodNotAllowed(method)))
+    response["Allow"] = ", ".join(allowed)
+    return response
+
+
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Django's handler400."""
     if _is_for_programs(request):

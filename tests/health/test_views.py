@@ -144,3 +144,12 @@ def count_connections(valkey: Valkey) -> Callable[[], int]:
         return clients
 
     return count
+
+
+@PATHS
+def test_another_method_is_a_problem(client: Client, path: str) -> None:
+    answer = client.post(path)
+    assert answer.status_code == 405
+    assert answer["Allow"] == "GET, HEAD"
+    assert answer["Content-Type"] == "application/problem+json"
+    assert answer.json()["code"] == "request.method_not_allowed"
