@@ -18,7 +18,7 @@ from tests.processors.conftest import BUDGET
 pytestmark = pytest.mark.once
 
 SAMPLES = Path(__file__).parents[2] / "samples"
-PROSE = runpy.run_path(str(SAMPLES / "prose.py"))
+PROSE = runpy.run_path(str(SAMPLES.parent / "tests/samples/prose.py"))
 NOT_SAMPLES = {".py", ".md"}
 OCR_ACCURACY = 0.95
 
