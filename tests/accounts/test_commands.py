@@ -141,3 +141,44 @@ def test_help_shows_an_example(command: str, capsys: pytest.CaptureFixture[str])
         call_command(command, "--help")
 
     assert f"manage.py {command} --" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("missing", "named"),
+    [(["--generate"], "--email"), (["--email", "root@example.com"], "--generate or --password")],
+)
+def test_without_a_terminal_nothing_is_asked_but_the_option_is_named(
+    db: None, monkeypatch: pytest.MonkeyPatch, missing: list[str], named: str
+) -> None:
+    monkeypatch.setattr("sys.stdin", StringIO())
+    with pytest.raises(CommandError, match=named):
+        run("create_admin", *missing)
+    assert not User.objects.exists()
+
+
+class Terminal(StringIO):
+    """Somebody who types these lines."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def type_passwords(monkeypatch: pytest.MonkeyPatch, *passwords: str) -> None:
+    typed = iter(passwords)
+    monkeypatch.setattr("sys.stdin", Terminal("root@example.com\n"))
+    monkeypatch.setattr("getpass.getpass", lambda prompt: next(typed))
+
+
+def test_a_person_is_asked_for_address_and_password(
+    db: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    type_passwords(monkeypatch, PASSWORD, PASSWORD)
+    assert run_json("create_admin") == {"email": "root@example.com"}
+    assert authenticate(username="root@example.com", password=PASSWORD) is not None
+
+
+def test_two_different_passwords_make_nobody(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    type_passwords(monkeypatch, PASSWORD, PASSWORD + "!")
+    with pytest.raises(CommandError, match="differ"):
+        run("create_admin")
+    assert not User.objects.exists()

@@ -160,3 +160,9 @@ def test_foreseen_errors_are_not_logged_as_ours(
     for kind in ("denied", "gone", "ours"):
         api.get(f"/api/failing/{kind}")
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+def test_pages_outside_the_api_answer_people(api: APIClient) -> None:
+    answer = api.get("/nowhere")
+    assert answer.status_code == 404
+    assert answer["Content-Type"].startswith("text/html")

@@ -14,6 +14,7 @@ from reportlab.pdfgen.canvas import Canvas
 
 from apps.processors.errors import BadDocument, OutOfResources
 from apps.processors.host import ProcessorHost
+from apps.processors.pdf import iso_date
 from apps.processors.protocol import Extraction, Options
 from apps.processors.registry import processor_path_for
 from tests.processors.conftest import BUDGET
@@ -302,3 +303,17 @@ def test_a_mail_nested_three_hundred_deep_is_no_bug(read: Read) -> None:
     for depth in range(300):
         content += b'Content-Type: multipart/mixed; boundary="b%d"\n\n--b%d\n' % (depth, depth)
     read("eml", content + b"Content-Type: text/plain\n\nthe bottom\n")
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ("D:20240304", "2024-03-04"),
+        ("D:20240304093015Z", "2024-03-04T09:30:15Z"),
+        ("D:202403040930+01'30'", "2024-03-04T09:30:00+01:30"),
+        ("D:20240304093015-05", "2024-03-04T09:30:15-05:00"),
+        ("yesterday", ""),
+    ],
+)
+def test_dates_of_a_pdf(written: str, told: str) -> None:
+    assert iso_date(written) == told
