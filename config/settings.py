@@ -252,6 +252,7 @@ CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "apps.queue.sweep.sweep", "schedule": SWEEP_SECONDS},
     "raise_priorities": {"task": "apps.queue.sweep.raise_priorities", "schedule": 60.0},
     "forget_workers": {"task": "apps.queue.sweep.forget_workers", "schedule": 600.0},
+    "remove_orphans": {"task": "apps.jobs.storage.remove_orphans", "schedule": 86400.0},
     "remove_stale_uploads": {"task": "apps.jobs.storage.remove_stale_uploads", "schedule": 3600.0},
 }
 
@@ -274,7 +275,7 @@ LOGGING = {
     },
     "root": {"handlers": ["console"], "level": LOG_LEVEL},
     # A line for every sweep, every five seconds, would bury the rest.
-    "loggers": {"celery.beat": {"level": "WARNING"}},
+    "loggers": {"celery": {"level": "WARNING"}},
 }
 
 SENTRY_DSN = env("SENTRY_DSN", default="")

@@ -1,11 +1,19 @@
-"""Content negotiation for views that answer in one media type only."""
+"""Which representation a request gets."""
 
 from collections.abc import Iterable
 from typing import Any
 
-from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.negotiation import BaseContentNegotiation, DefaultContentNegotiation
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
+
+
+class ProblemIsJson(DefaultContentNegotiation):
+    """Who accepts problem+json alone accepts JSON: only an error can be a problem (RFC 9457)."""
+
+    def get_accept_list(self, request: Request) -> list[str]:
+        accepted = super().get_accept_list(request)
+        return [each.replace("application/problem+json", "application/json") for each in accepted]
 
 
 class OneMediaType(BaseContentNegotiation):

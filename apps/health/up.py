@@ -20,7 +20,7 @@ from apps.jobs.models import BatchFile, BatchJob
 READY_SECONDS = 60.0
 BROKER_SECONDS = 10.0
 WEB_WORKERS = 2
-WEB_THREADS = 4
+WEB_THREADS = 16  # each may wait for a slow client, so more than the cores need
 """Blocking threads per web worker: 2 x 4 requests at a time, so at most 8 database connections."""
 
 

@@ -104,17 +104,18 @@ def submit_once(
         return known, True
     try:
         with transaction.atomic():
-            job = submit_job(actor=actor, submission=submission, files=files)
-            answer = replayable.answer(job)
-            IdempotencyKey.objects.create(
+            # First, so that the loser of a race has put no bytes in place yet.
+            key = IdempotencyKey.objects.create(
                 organization=actor.organization,
                 user=actor.user,
                 route=replayable.route,
                 key=replayable.key,
                 fingerprint=replayable.fingerprint,
-                response=answer,
-                job=job,
+                response={},
             )
+            job = submit_job(actor=actor, submission=submission, files=files)
+            answer = replayable.answer(job)
+            IdempotencyKey.objects.filter(pk=key.pk).update(response=answer, job=job)
     except IntegrityError:
         # Somebody with the same key was quicker; the unique constraint took this job back.
         known = _replay(actor, replayable)

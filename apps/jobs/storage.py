@@ -10,10 +10,12 @@ import time
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 from django.conf import settings
 from django.db import transaction
+from django.utils import timezone
 
 from apps.accounts.models import Organization
 from apps.jobs.errors import StorageFull
@@ -152,6 +154,38 @@ def release_on_commit(blob_ids: set[int]) -> None:
 
 def _release_all(blob_ids: set[int]) -> None:
     release(sorted(blob_ids))
+
+
+def remove_orphans() -> int:
+    """Removes bytes that no row tells of, and rows that nothing refers to; how many bytes went.
+
+    Killed processes leave the one between putting bytes in place and the commit, the other between
+    the deletion of a job and `release`.
+    """
+    removed = sum(_remove_orphans_in(shelf) for shelf in (_root() / "blobs").glob("*/*"))
+    since = timezone.now() - timedelta(seconds=STALE_UPLOAD_SECONDS)
+    unused = Blob.objects.filter(files=None, results=None, created_at__lt=since)
+    return removed + release(list(unused.values_list("pk", flat=True)))
+
+
+def _remove_orphans_in(shelf: Path) -> int:
+    """The same for one directory `blobs/<organization>/<aa>`."""
+    organization = Organization.objects.filter(pk=shelf.parent.name).first()
+    if organization is None:
+        return 0
+    names = {path.name for path in shelf.iterdir()}
+    blobs = Blob.objects.in_organization(organization).filter(sha256__in=names)
+    orphans = names - set(blobs.values_list("sha256", flat=True))
+    for name in orphans:
+        with transaction.atomic():
+            # Holding the row: a submission of the same bytes waits, then puts its own in place.
+            blob, is_mine = Blob.objects.get_or_create(
+                organization=organization, sha256=name, defaults={"size_bytes": 0}
+            )
+            if is_mine:
+                (shelf / name).unlink(missing_ok=True)
+                blob.delete()
+    return len(orphans)
 
 
 def _is_older(path: Path, moment: float) -> bool:

@@ -190,7 +190,11 @@ def _is_encrypted_office(head: bytes, content: BinaryIO) -> bool:
 def _disagreement(kind: Kind, head: bytes) -> str:
     expected = f"The name says {kind.name.upper()}, the content does not."
     seen = _seen(head)
-    return f"{expected} It looks like {seen}." if seen else expected
+    if seen and f".{seen.lower()}" not in kind.extensions:
+        return f"{expected} It looks like {seen}."
+    if kind.family == "text" and not is_text(head):
+        return f"{expected} It has bytes that are not text."
+    return expected
 
 
 def _seen(head: bytes) -> str:

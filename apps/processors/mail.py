@@ -36,7 +36,12 @@ class MailProcessor:
 
     def run(self, document: Document, report: Report) -> Extraction:
         report(0, 1, "reading")
-        text, metadata, attachments = read(document.path.read_bytes())
+        try:
+            text, metadata, attachments = read(document.path.read_bytes())
+        except RecursionError as error:  # the parser of header values calls itself
+            raise BadDocument(
+                "document.corrupt", "The e-mail's headers or parts are nested too deep to be read."
+            ) from error
         if not metadata:
             raise BadDocument("document.corrupt", "The file is no e-mail: it has no headers.")
         page = Page(number=1, text=text)

@@ -5,10 +5,12 @@ from typing import Any
 
 from celery import Celery, bootsteps
 from celery.signals import worker_process_shutdown, worker_shutting_down
+from django.conf import settings
 from django.db import connection
 
 from apps.queue import drain, worker
 from apps.queue.doorbell import ring
+from apps.queue.fallback import Fallback
 
 SEEN_EVERY_SECONDS = 10
 
@@ -23,12 +25,15 @@ class Registration(bootsteps.StartStopStep):
         self.lanes, self.slots = lanes, slots
 
     def start(self, parent: Any) -> None:
+        self.fallback = Fallback(self.lanes, self.slots)
+        self.fallback.start()
         self._touch()
         parent.timer.call_repeatedly(SEEN_EVERY_SECONDS, self._touch)
         for lane in self.lanes:  # what came while no worker was there
             ring(lane, self.slots)
 
     def stop(self, parent: Any) -> None:
+        self.fallback.stop()
         with suppress(*worker.DATABASE_AWAY):  # then the sweep forgets the row
             worker.unregister()
         connection.close()
@@ -62,7 +67,7 @@ def run(app: Celery, lanes: list[str], slots: int) -> None:
             f"--hostname={worker.worker_id}@%h",
             "--without-gossip",
             "--without-mingle",
-            "--loglevel=WARNING",
+            f"--loglevel={settings.LOG_LEVEL}",
         ]
     )
 

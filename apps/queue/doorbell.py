@@ -60,17 +60,33 @@ def _ring_quietly(lane: str, count: int) -> None:
     ring(lane, count)
 
 
-def _publish(lane: str, count: int) -> None:
+def is_broker_there() -> bool:
+    """Whether the broker answers within half a second or so."""
+    try:
+        with _connection() as connection:
+            connection.default_channel.client.ping()
+    except (BrokerError, RedisError, OSError):
+        return False
+    return True
+
+
+def _connection() -> Any:
+    """A short-lived connection with short timeouts: a frozen broker must not hold up a request,
+    and a worker's long timeouts are for another purpose."""
     from celery import current_app
 
-    # Its own short-lived connection with short timeouts: a frozen broker must not hold up a
-    # request, and a worker's long timeouts are for another purpose.
     options = current_app.conf.broker_transport_options | {
         "socket_timeout": PUBLISH_TIMEOUT_SECONDS,
         "socket_connect_timeout": PUBLISH_TIMEOUT_SECONDS,
         "max_retries": 0,
     }
-    with current_app.connection_for_write(transport_options=options) as connection:
+    return current_app.connection_for_write(transport_options=options)
+
+
+def _publish(lane: str, count: int) -> None:
+    from celery import current_app
+
+    with _connection() as connection:
         # One that waits wakes a slot as well as a new one would. Where nobody listens (`work
         # --loop`, long runs in all slots) every ring would leave more behind.
         channel: Any = connection.default_channel

@@ -3,6 +3,7 @@ child process of its own, so nothing that must not share a thread does.
 """
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -33,8 +34,11 @@ def work_once(lanes: list[str]) -> int:
         worker.close_slot()
 
 
-def work_until_drained(lanes: list[str], slots: int) -> None:
-    """Polls `lanes` with `slots` threads until `drain.begin()`; sweeps in between."""
+def work_until_drained(lanes: list[str], slots: int, parent: int | None = None) -> None:
+    """Polls `lanes` with `slots` threads until `drain.begin()`; sweeps in between.
+
+    With `parent`, a process id, also until that is not its parent any more.
+    """
     threads = [
         threading.Thread(target=_slot, args=(lanes,), name=f"slot-{number}")
         for number in range(slots)
@@ -45,6 +49,8 @@ def work_until_drained(lanes: list[str], slots: int) -> None:
         _steadily(sweep)
         _steadily(lambda: worker.register(lanes, slots))
         _wait(settings.SWEEP_SECONDS)
+        if parent is not None and os.getppid() != parent:
+            drain.begin()
     for thread in threads:
         thread.join()
     _steadily(worker.unregister)

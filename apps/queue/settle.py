@@ -69,6 +69,9 @@ def _settle(
     handler.settled(current, kept)
     if verdict.pauses_lane and failure is not None:
         pause_for(row.lane, seconds=verdict.delay_seconds, reason=failure.detail)
+    if failure is not None:
+        why = f"{failure.failure_class} {failure.code}"
+        logger.warning("row %s: attempt %s: %s -> %s", row.pk, row.attempts, why, verdict.state)
     if verdict.state is State.QUEUED:
         ring_on_commit(current.lane, 1)
     return True

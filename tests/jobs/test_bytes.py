@@ -3,9 +3,11 @@
 import os
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from django.utils import timezone
 
 from apps.accounts.models import Organization
 from apps.jobs import storage
@@ -63,6 +65,34 @@ def test_missing_bytes_are_put_back_by_the_next_who_brings_them(
 def test_what_is_in_use_is_not_released(acme: Organization, data_dir: Path) -> None:
     blob = submit(acme, "text").files.get().content
     assert storage.release([blob.pk, blob.pk + 1]) == 0
+    assert on_disk(data_dir) == {blob.sha256}
+
+
+def test_bytes_without_a_row_and_rows_without_a_use_are_removed(
+    acme: Organization, data_dir: Path
+) -> None:
+    used = submit(acme, "in use").files.get().content
+    shelf = storage.path_of(used).parent
+    (shelf / ("0" * 64)).write_bytes(b"left by a process that was killed before its commit")
+    forgotten = submit(acme, "forgotten")
+    unused = forgotten.files.get().content
+    forgotten.delete()
+    long_ago = timezone.now() - timedelta(days=2)
+    Blob.objects.filter(pk=unused.pk).update(created_at=long_ago)
+
+    assert storage.remove_orphans() == 2
+
+    assert on_disk(data_dir) == {used.sha256}
+    assert list(Blob.objects.all()) == [used]
+    assert storage.remove_orphans() == 0
+
+
+def test_bytes_on_their_way_are_not_taken_for_orphans(acme: Organization, data_dir: Path) -> None:
+    """A job whose deletion is not followed by its release yet, and a new one, keep their bytes."""
+    job = submit(acme, "text")
+    blob = job.files.get().content
+    job.delete()
+    assert storage.remove_orphans() == 0
     assert on_disk(data_dir) == {blob.sha256}
 
 

@@ -124,7 +124,9 @@ def test_ten_at_once_make_one_job_and_all_get_its_answer(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_two_requests_with_one_key_at_once_one_is_refused(alice: User, api_for: ApiFor) -> None:
+def test_of_two_requests_with_one_key_at_once_one_is_refused(
+    alice: User, api_for: ApiFor, data_dir: Path
+) -> None:
     apis = [api_for(alice) for _ in range(6)]
     forms = [part(b"one"), part(b"two")] * 3
     answers = together(
@@ -135,6 +137,7 @@ def test_of_two_requests_with_one_key_at_once_one_is_refused(alice: User, api_fo
     )
     assert sorted(answer.status_code for answer in answers) == [202] * 3 + [422] * 3
     assert BatchJob.objects.count() == 1
+    assert len(stored(data_dir)) == 1  # nothing of the refused stays
 
 
 def test_a_key_outlives_its_job(alice_api: APIClient) -> None:

@@ -306,6 +306,23 @@ def test_a_mail_nested_three_hundred_deep_is_no_bug(read: Read) -> None:
 
 
 @pytest.mark.parametrize(
+    "content",
+    [
+        b"".join(
+            b"Content-Type: multipart/mixed; boundary=b%d\n\n--b%d\n" % (depth, depth)
+            for depth in range(3000)
+        ),
+        b"From: " + b"(" * 3000 + b"\n\nhello",
+    ],
+    ids=["parts", "comments"],
+)
+def test_a_mail_nested_too_deep_for_its_parser_is_refused(read: Read, content: bytes) -> None:
+    with pytest.raises(BadDocument, match="nested too deep") as caught:
+        read("eml", content)
+    assert caught.value.code == "document.corrupt"
+
+
+@pytest.mark.parametrize(
     ("written", "told"),
     [
         ("D:20240304", "2024-03-04"),

@@ -125,6 +125,15 @@ def test_a_refusal_says_what_the_file_looks_like() -> None:
         identify("a.jpg", io.BytesIO((SAMPLES / "survey.png").read_bytes()))
 
 
+def test_a_refusal_does_not_contradict_itself() -> None:
+    """A mail with a NUL still looks like a mail; what keeps it out is the NUL."""
+    with pytest.raises(BadDocument) as caught:
+        identify("a.eml", io.BytesIO(b"From: a@example.com\nSubject: x\n\nhel\x00lo"))
+    assert caught.value.detail == (
+        "The name says EML, the content does not. It has bytes that are not text."
+    )
+
+
 @pytest.mark.parametrize(
     "name",
     [

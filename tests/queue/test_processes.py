@@ -5,6 +5,7 @@ import signal
 import statistics
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -241,6 +242,32 @@ def test_work_loop_needs_no_broker_and_no_beat(
     assert worker.terminate(seconds=10) == 0
     assert BatchFile.objects.get(state=State.QUEUED).failures == 0
     assert not WorkerNode.objects.exists()
+
+
+def test_a_worker_goes_on_from_sql_while_the_broker_is_away(
+    acme: Organization, manage: Manage, valkey: Valkey
+) -> None:
+    valkey.kill()
+    worker = manage(*WORK, env=SETTINGS | {"SHUTDOWN_GRACE_SECONDS": "1"})
+    wait_until_closed(submit(acme, "0 nobody rang"), seconds=40)
+    worker.wait_for("no broker: working from SQL")
+    assert any("--loop" in command for command in commands_below(worker))
+    valkey.start()
+    eventually(lambda: not any("--loop" in c for c in commands_below(worker)), seconds=30)
+    wait_until_closed(submit(acme, "0 rung for"))
+    valkey.kill()
+    wait_until_closed(submit(acme, "0 away again"), seconds=40)
+    assert worker.terminate(seconds=20) == 0
+    assert worker.descendants() == []
+    check_all_succeeded()
+
+
+def commands_below(worker: Process) -> list[str]:
+    commands = []
+    for pid in worker.descendants():
+        with suppress(FileNotFoundError, ProcessLookupError):
+            commands.append(Path(f"/proc/{pid}/cmdline").read_bytes().decode().replace("\0", " "))
+    return commands
 
 
 def test_work_once_runs_all_that_can_start_now_and_ends(

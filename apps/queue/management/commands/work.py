@@ -1,4 +1,5 @@
 import signal
+from argparse import SUPPRESS
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -17,6 +18,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--lanes", help="comma-separated; default: all")
         parser.add_argument("--slots", type=int, default=3, help="files at a time (default 3)")
+        parser.add_argument("--parent", type=int, help=SUPPRESS)  # a worker's own fallback
         mode = parser.add_mutually_exclusive_group()
         mode.add_argument(
             "--loop", action="store_true", help="poll SQL, with no broker, until stopped"
@@ -42,4 +44,4 @@ class Command(BaseCommand):
         if options["once"]:
             self.stdout.write(f"{loop.work_once(lanes)} run")
         else:
-            loop.work_until_drained(lanes, options["slots"])
+            loop.work_until_drained(lanes, options["slots"], options["parent"])
