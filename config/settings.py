@@ -159,6 +159,7 @@ REST_FRAMEWORK = {
         "rest_framework.renderers.JSONRenderer",
         "rest_framework.renderers.BrowsableAPIRenderer",
     ],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "apps.core.negotiation.ProblemIsJson",
     "DEFAULT_PAGINATION_CLASS": "apps.core.pagination.CursorPagination",
     "DEFAULT_FILTER_BACKENDS": ["apps.core.filters.StrictFilterBackend"],
     "DEFAULT_SCHEMA_CLASS": "apps.core.schema.ProblemAutoSchema",
@@ -262,7 +263,10 @@ LOG_LEVEL = env("LOG_LEVEL", default="INFO")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"request_id": {"()": "apps.core.middleware.RequestIdFilter"}},
+    "filters": {
+        "request_id": {"()": "apps.core.middleware.RequestIdFilter"},
+        "without_traceback": {"()": "apps.core.middleware.WithoutTraceback"},
+    },
     "formatters": {
         "line": {"format": "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s"}
     },
@@ -274,8 +278,12 @@ LOGGING = {
         }
     },
     "root": {"handlers": ["console"], "level": LOG_LEVEL},
-    # A line for every sweep, every five seconds, would bury the rest.
-    "loggers": {"celery": {"level": "WARNING"}},
+    "loggers": {
+        # A line for every sweep, every five seconds, would bury the rest.
+        "celery": {"level": "WARNING"},
+        # Scanners send any Host; the line names it, and where it was raised is always the same.
+        "django.security.DisallowedHost": {"filters": ["without_traceback"]},
+    },
 }
 
 SENTRY_DSN = env("SENTRY_DSN", default="")

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any
 
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import DisallowedHost, PermissionDenied
 from django.core.signals import got_request_exception
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
@@ -149,6 +149,8 @@ def method_not_allowed(method: str, *allowed: str) -> HttpResponse:
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Django's handler400."""
     if _is_for_programs(request):
+        if isinstance(exception, DisallowedHost):
+            return _answer(InvalidInput("This host name is not served here; see ALLOWED_HOSTS."))
         return _answer(InvalidInput())
     return defaults.bad_request(request, exception)
 

@@ -1,4 +1,4 @@
-"""X-Request-ID: accepted when well-formed, else made; in answers and in log lines [O1]."""
+"""X-Request-ID: accepted when well-formed, else made; in answers and in log lines."""
 
 import logging
 from collections.abc import Iterator

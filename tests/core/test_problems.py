@@ -1,4 +1,4 @@
-"""Every error under /api is one shape, with a stable code, and tells no internals [O2]."""
+"""Every error under /api is one shape, with a stable code, and tells no internals."""
 
 import logging
 from typing import Any
@@ -120,14 +120,31 @@ def test_a_method_that_does_not_fit_is_told_with_those_that_do(alice_api: APICli
     assert "PUT" not in answer["Allow"]
 
 
-def test_a_host_that_is_not_ours(api: APIClient) -> None:
-    problem(api.get("/api/batch/jobs", headers={"Host": "evil.example"}), 400, "request.invalid")
+def test_a_host_that_is_not_ours(api: APIClient, caplog: pytest.LogCaptureFixture) -> None:
+    answer = api.get("/api/batch/jobs", headers={"Host": "evil.example"})
+    told = problem(answer, 400, "request.invalid")
+    assert told["detail"] == "This host name is not served here; see ALLOWED_HOSTS."
+    assert "evil" not in answer.content.decode()
+    [line] = [each for each in caplog.records if each.name == "django.security.DisallowedHost"]
+    assert "evil.example" in line.getMessage()
+    assert "Traceback" not in caplog.text
 
 
 def test_a_representation_that_nobody_has(alice_api: APIClient) -> None:
     answer = alice_api.get("/api/batch/jobs", headers={"Accept": "application/xml"})
     problem(answer, 406, "request.not_acceptable")
     problem(alice_api.get("/api/batch/jobs?format=xml"), 404, "request.not_found")
+
+
+def test_who_accepts_only_problems_gets_json(alice_api: APIClient) -> None:
+    only_problems = {"Accept": "application/problem+json"}
+    answer = alice_api.get("/api/batch/jobs", headers=only_problems)
+    assert (answer.status_code, answer["Content-Type"]) == (200, "application/json")
+    answer = alice_api.get("/api/batch/jobs?limit=0", headers=only_problems)
+    problem(answer, 400, "request.invalid")
+    problem(APIClient().get("/api/batch/jobs", headers=only_problems), 401, "auth.required")
+    weighed = {"Accept": "application/problem+json;q=0.9, application/xml"}
+    assert alice_api.get("/api/batch/jobs", headers=weighed).status_code == 200
 
 
 def test_people_see_a_page_and_programs_a_problem(alice_api: APIClient) -> None:

@@ -1,4 +1,4 @@
-"""The OpenAPI document is valid, and what the API really answers fits it [W2]."""
+"""The OpenAPI document is valid, and what the API really answers fits it."""
 
 import json
 from typing import Any

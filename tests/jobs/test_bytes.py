@@ -1,6 +1,7 @@
-"""Bytes on disk: put in place and taken away by several at once, and never lost [B2, B8]."""
+"""Bytes on disk: put in place and taken away by several at once, and never lost."""
 
 import os
+import sys
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -8,13 +9,14 @@ from pathlib import Path
 
 import pytest
 from django.utils import timezone
+from rest_framework.test import APIClient
 
 from apps.accounts.models import Organization
 from apps.jobs import storage
 from apps.jobs.models import BatchFile, BatchJob, Blob
 from apps.jobs.services import cancel_job, delete_job
 from tests.batches import owner_of, submit, together
-from tests.jobs.forms import stored
+from tests.jobs.forms import accepted, part, stored
 
 
 def on_disk(data_dir: Path) -> set[str]:
@@ -115,3 +117,42 @@ def test_nobody_but_the_service_may_look_into_its_directories(
     submit(acme, "text")
     for name in ("incoming", "blobs"):
         assert (data_dir / name).stat().st_mode & 0o077 == 0, name
+
+
+@pytest.fixture
+def synced(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Path, set[str] | bytes]]:
+    """What is synced, as it was then: a directory with its names, a file with its bytes."""
+    seen: list[tuple[Path, set[str] | bytes]] = []
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
+        names = {each.name for each in path.iterdir()} if path.is_dir() else None
+        seen.append((path, path.read_bytes() if names is None else names))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    return seen
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc to name what is synced")
+def test_what_is_acknowledged_outlives_a_power_cut(
+    alice_api: APIClient, data_dir: Path, synced: list[tuple[Path, set[str] | bytes]]
+) -> None:
+    """Before the answer the bytes are synced, then their name and that of each directory above."""
+    contents = [b"one\n" * 5000, b"two\n"]
+    accepted(alice_api, *(part(each, f"{len(each)}.txt") for each in contents))
+    blobs = data_dir / "blobs"
+    assert len(on_disk(data_dir)) == len(contents)
+    for name in stored(blobs):
+        path = blobs / name
+        first = [what for _, what in synced].index(path.read_bytes())
+        assert (path.parent, path.name) in _names(synced[first:])
+        for directory in (path.parent, path.parent.parent, blobs):
+            assert (directory.parent, directory.name) in _names(synced)
+
+
+def _names(synced: list[tuple[Path, set[str] | bytes]]) -> set[tuple[Path, str]]:
+    """The names in directories that were synced when they were there."""
+    directories = ((path, what) for path, what in synced if isinstance(what, set))
+    return {(path, name) for path, names in directories for name in names}

@@ -1,4 +1,4 @@
-"""Idempotency-Key: one job for one key, however often and at whatever moment it is sent [B12]."""
+"""Idempotency-Key: one job for one key, however often and at whatever moment it is sent."""
 
 from pathlib import Path
 from typing import Any

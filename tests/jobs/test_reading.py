@@ -17,7 +17,7 @@ from tests.batches import claimed, submit
 from tests.jobs.forms import accepted, body, field, files_of, part
 from tests.jobs.runs import fail_next, read_next
 
-# SPEC [W2]: fields may be added, these stay.
+# What clients rely on: fields may be added, these stay.
 JOB_FIELDS = """
     id name operation priority state counts progress eta_seconds queue_position revision
     created_at started_at finished_at expires_at url files_url results_url

@@ -1,4 +1,4 @@
-"""Submissions that are refused as a whole: with a reason, and with nothing stored [B1, B2]."""
+"""Submissions that are refused as a whole: with a reason, and with nothing stored."""
 
 from pathlib import Path
 

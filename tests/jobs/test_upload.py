@@ -1,4 +1,4 @@
-"""Submitting files over HTTP: what is taken, which files are refused, what is stored [B1, B2]."""
+"""Submitting files over HTTP: what is taken, which files are refused, what is stored."""
 
 import hashlib
 import json

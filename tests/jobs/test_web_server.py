@@ -1,4 +1,4 @@
-"""Submissions to the real web server: hang-ups, lengths, memory, full disks, and kill -9 [B2]."""
+"""Submissions to the real web server: hang-ups, lengths, memory, full disks, and kill -9."""
 
 import hashlib
 import http.client

@@ -57,11 +57,12 @@ def test_a_mixed_batch_ends_partial_and_everything_that_can_be_read_is(
     ]
 
 
-def test_a_scan_is_read_by_force_and_the_options_reach_the_reader(alice_api: APIClient) -> None:
+@pytest.mark.parametrize("name", ["survey.png", "harbour-log.pdf"])
+def test_ocr_is_forced_on_scans_and_texts_and_the_options_reach_the_reader(
+    alice_api: APIClient, name: str
+) -> None:
     options = json.dumps({"languages": ["eng"], "pages": "1"})
-    job = accepted(
-        alice_api, sample("survey.png"), field("operation", "ocr"), field("options", options)
-    )
+    job = accepted(alice_api, sample(name), field("operation", "ocr"), field("options", options))
     assert work_once(["default"]) == 0, "OCR has a lane of its own"
     assert work_once(["ocr"]) == 1
     [file] = files_of(alice_api, job)

@@ -1,4 +1,4 @@
-"""Outside your organization nothing exists: every route, walked as a stranger [S1]."""
+"""Outside your organization nothing exists: every route, walked as a stranger."""
 
 import uuid
 from collections.abc import Iterator

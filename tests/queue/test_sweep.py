@@ -1,11 +1,13 @@
 """What the sweep mends, with no broker; and that two sweeps are as good as one."""
 
+import threading
 import time
 import uuid
 from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Now
 from pytest_django import Settings
@@ -33,6 +35,7 @@ from tests.batches import (
     failure_of,
     owner_of,
     submit,
+    together,
 )
 from tests.servers import Valkey
 
@@ -62,6 +65,34 @@ def test_what_a_dead_worker_had_runs_again_at_once(acme: Organization) -> None:
     assert (attempt.failure_class, attempt.code) == (FailureClass.LOST, "queue.lost")
     assert attempt.ended_at is not None
     assert claimed().pk == lost.pk
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
+def test_a_lost_row_that_somebody_holds_keeps_no_other_waiting(acme: Organization) -> None:
+    """Such as a worker that froze in a transaction."""
+    submit(acme, "one", "two")
+    held, free = claimed(), claimed()
+    expire_leases()
+    is_held, sweep_ended = threading.Event(), threading.Event()
+
+    def freeze() -> bool:
+        with transaction.atomic():
+            BatchFile.objects.select_for_update().get(pk=held.pk)
+            is_held.set()
+            return sweep_ended.wait(5)
+
+    def take() -> int:
+        assert is_held.wait(5)
+        taken = take_back_lost()
+        sweep_ended.set()
+        return taken
+
+    assert together([freeze, take]) == [True, 1]
+    held.refresh_from_db()
+    free.refresh_from_db()
+    assert (held.state, free.state) == (State.RUNNING, State.QUEUED)
+    assert take_back_lost() == 1
 
 
 def test_the_databases_clock_decides(acme: Organization, monkeypatch: pytest.MonkeyPatch) -> None:

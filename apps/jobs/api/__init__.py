@@ -1,1 +1,1 @@
-"""The REST API of jobs and files [W2]."""
+"""The REST API of jobs and files."""

@@ -68,7 +68,7 @@ class RemoteDoor:
         return True  # nobody outside can know
 
     def pause_seconds(self, waited_seconds: float, jobs: int) -> float:
-        """Quick at first; in the long run within the API's hourly limit [R2]."""
+        """Quick at first; in the long run within the API's hourly limit."""
         return min(SLOWEST_POLL_SECONDS, 1.0 + waited_seconds / 30) * jobs
 
     def close(self) -> None:

@@ -97,7 +97,7 @@ def test_who_is_away_is_asked_ever_more_slowly_until_they_answer() -> None:
 
 
 def test_looking_stays_within_the_hourly_limit_of_the_api() -> None:
-    """[R2]: 100 a minute and 1000 an hour."""
+    """The API's limit is 100 a minute and 1000 an hour."""
     door = RemoteDoor("http://localhost", "dm_key", say=str)
     door.close()
     for jobs in (1, 4):
