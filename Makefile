@@ -14,7 +14,7 @@ export UV_PYTHON_DOWNLOADS := never
 
 UV := .tools/bin/uv
 PY := .venv/bin/python
-# Many tests wait for real processes, so one more than the two cores pays: 444 s against 594 s.
+# Many tests wait for real processes, so one more than the two cores pays.
 WORKERS ?= 3
 PYTEST := $(PY) -m pytest -n $(WORKERS) --fail-on-skip --cov --cov-report=
 

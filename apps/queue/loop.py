@@ -74,7 +74,7 @@ def _steadily(work: Callable[[], T]) -> T | None:
     except worker.DATABASE_AWAY as error:
         logger.warning("the database is away (%s)", error)
         connection.close()
-    except Exception:
+    except Exception:  # a bug must not end the thread that others need
         logger.exception("unhandled error; going on")
     return None
 

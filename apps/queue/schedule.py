@@ -33,7 +33,7 @@ def run_once(name: str, slot: int, work: Callable[[], object]) -> bool:
     error = ""
     try:
         work()
-    except Exception as failed:
+    except Exception as failed:  # one entry's bug must not stop the others
         logger.exception("periodic work %s failed", name)
         error = f"{type(failed).__name__}: {failed}"[:500]
     PeriodicRun.objects.filter(name=name, slot=slot).update(finished_at=Now(), error=error)

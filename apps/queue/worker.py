@@ -112,7 +112,7 @@ def _outcome(handler: Handler, row: LeasedRow, keeper: LeaseKeeper) -> Output | 
         return Failure(
             FailureClass.INTERRUPTED, "queue.interrupted", "The worker was asked to stop."
         )
-    except Exception as error:
+    except Exception as error:  # a bug of ours must cost one run, not the slot
         logger.exception("row %s: unhandled error", row.pk)
         return _failure_of(error)
 
@@ -139,7 +139,7 @@ def _settle(kind: type[Handler], row: LeasedRow, outcome: Output | Failure) -> N
             fail(kind, row, outcome)
     except DATABASE_AWAY:
         raise
-    except Exception as error:
+    except Exception as error:  # the row must not stay running because of it
         logger.exception("row %s: its outcome cannot be stored", row.pk)
         fail(kind, row, _failure_of(error))
 
