@@ -238,8 +238,9 @@ def cancel_job(*, actor: Actor, job: BatchJob) -> BatchJob:
     return job
 
 
-def retry_job(*, actor: Actor, job: BatchJob) -> BatchJob:
-    """Opens a new run for the files that failed or were cancelled; the rest stays as it is.
+def retry_job(*, actor: Actor, job: BatchJob, only: BatchFile | None = None) -> BatchJob:
+    """Opens a new run for the files that failed or were cancelled, or for one of them alone; the
+    rest stays as it is.
 
     Quarantined files go along only for those who may change every job. Raises Forbidden,
     JobUnfinished, or NothingToRetry.
@@ -248,18 +249,27 @@ def retry_job(*, actor: Actor, job: BatchJob) -> BatchJob:
     states = [State.FAILED, State.CANCELLED]
     if actor.may("update", "jobs"):
         states.append(State.QUARANTINED)
+    chosen = BatchFile.objects.filter(job=job, state__in=states)
+    if only is not None:
+        chosen = chosen.filter(pk=only.pk)
     with transaction.atomic():
-        files = list(
-            BatchFile.objects.select_for_update().filter(job=job, state__in=states).order_by("id")
-        )
+        files = list(chosen.select_for_update().order_by("id"))
         current = BatchJob.objects.select_for_update().get(pk=job.pk)
         if current.state not in CLOSED:
             raise JobUnfinished("Wait for the job to finish, or cancel it first.")
         if not files:
-            raise NothingToRetry("No file of this job failed or was cancelled.")
+            raise NothingToRetry(_why_nothing(only))
         _reopen(current, files)
     job.refresh_from_db()
     return job
+
+
+def _why_nothing(only: BatchFile | None) -> str:
+    if only is None:
+        return "No file of this job failed or was cancelled."
+    if only.state == State.QUARANTINED:
+        return "The file is quarantined: an owner or admin of the organization can run it again."
+    return f"The file is {only.state}: only failed and cancelled ones can be run again."
 
 
 def _reopen(job: BatchJob, files: list[BatchFile]) -> None:

@@ -16,6 +16,7 @@ urlpatterns = [
     ),
     path("jobs/<uuid:job_id>/results.zip", jobs.JobResultsZip.as_view(), name="job-results-zip"),
     path("files/<uuid:file_id>", files.FileDetail.as_view(), name="file"),
+    path("files/<uuid:file_id>/retry", files.FileRetry.as_view(), name="file-retry"),
     path("files/<uuid:file_id>/text", files.FileText.as_view(), name="file-text"),
     path("files/<uuid:file_id>/result", files.FileExtraction.as_view(), name="file-result"),
     path("files/<uuid:file_id>/content", files.FileContent.as_view(), name="file-content"),

@@ -18,25 +18,14 @@ from apps.jobs import results, storage
 from apps.jobs.api.serializers import FileDetailSerializer
 from apps.jobs.errors import NoResult
 from apps.jobs.models import BatchFile, FileResult
+from apps.jobs.reading import file_of
+from apps.jobs.services import retry_job
 
 UNTRUSTED = {
     # What a stranger uploaded must never run in our origin, whatever it claims to be.
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "sandbox; default-src 'none'",
 }
-
-
-def file_of(request: Request, file_id: UUID) -> BatchFile:
-    """The file, if the caller may read it. Raises NotFound outside their organization."""
-    actor = Actor.of_request(request)
-    files = BatchFile.objects.in_organization(actor.organization)
-    file: BatchFile | None = (
-        files.select_related("result__content", "content", "job").filter(pk=file_id).first()
-    )
-    if file is None:
-        raise NotFound("There is no such file.")
-    actor.require("read", "jobs", created_by_id=file.job.created_by_id)
-    return file
 
 
 def _result_of(file: BatchFile) -> FileResult:
@@ -52,7 +41,20 @@ class FileDetail(APIView):
     @extend_schema(operation_id="file_read", responses=FileDetailSerializer)
     def get(self, request: Request, file_id: UUID) -> Response:
         refuse_unknown_parameters(request)
-        file = file_of(request, file_id)
+        file = file_of(Actor.of_request(request), file_id)
+        return Response(FileDetailSerializer(file, context={"request": request}).data)
+
+
+class FileRetry(APIView):
+    """Run one file again that failed or was cancelled, once its job is finished."""
+
+    @extend_schema(operation_id="file_retry", request=None, responses=FileDetailSerializer)
+    def post(self, request: Request, file_id: UUID) -> Response:
+        refuse_unknown_parameters(request)
+        actor = Actor.of_request(request)
+        file = file_of(actor, file_id)
+        retry_job(actor=actor, job=file.job, only=file)
+        file = file_of(actor, file_id)
         return Response(FileDetailSerializer(file, context={"request": request}).data)
 
 
@@ -64,7 +66,7 @@ class FileText(APIView):
     @extend_schema(operation_id="file_text", responses={(200, "text/plain"): OpenApiTypes.STR})
     def get(self, request: Request, file_id: UUID) -> HttpResponse:
         refuse_unknown_parameters(request)
-        result = _result_of(file_of(request, file_id))
+        result = _result_of(file_of(Actor.of_request(request), file_id))
         text = results.extraction(result)["text"]
         return HttpResponse(text, content_type="text/plain; charset=utf-8", headers=UNTRUSTED)
 
@@ -77,7 +79,7 @@ class FileExtraction(APIView):
     @extend_schema(operation_id="file_result", responses={200: OpenApiTypes.OBJECT})
     def get(self, request: Request, file_id: UUID) -> HttpResponseBase:
         refuse_unknown_parameters(request)
-        blob = _result_of(file_of(request, file_id)).content
+        blob = _result_of(file_of(Actor.of_request(request), file_id)).content
         return FileResponse(
             storage.path_of(blob).open("rb"), content_type="application/json", headers=UNTRUSTED
         )
@@ -94,7 +96,7 @@ class FileContent(APIView):
     )
     def get(self, request: Request, file_id: UUID) -> HttpResponseBase:
         refuse_unknown_parameters(request)
-        file = file_of(request, file_id)
+        file = file_of(Actor.of_request(request), file_id)
         if file.content is None:
             raise NotFound("The bytes of this file were not kept: it was rejected.")
         return FileResponse(

@@ -14,7 +14,6 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.accounts.actor import Actor
-from apps.core.errors import NotFound
 from apps.core.filters import MomentFilter, refuse_unknown_parameters
 from apps.core.negotiation import OneMediaType
 from apps.core.pagination import CursorPagination
@@ -25,6 +24,7 @@ from apps.jobs.api.serializers import (
     JobSerializer,
 )
 from apps.jobs.models import BatchFile, BatchJob
+from apps.jobs.reading import job_of
 from apps.jobs.services import cancel_job, delete_job, retry_job
 from apps.jobs.states import FILE_STATES, JobState
 
@@ -48,16 +48,6 @@ class FileFilter(django_filters.FilterSet):
     name = django_filters.CharFilter(lookup_expr="icontains", max_length=200)
 
 
-def job_of(request: Request, job_id: UUID) -> BatchJob:
-    """The job, if the caller may read it. Raises NotFound outside their organization."""
-    actor = Actor.of_request(request)
-    job = BatchJob.objects.in_organization(actor.organization).filter(pk=job_id).first()
-    if job is None:
-        raise NotFound("There is no such job.")
-    actor.require("read", "jobs", created_by_id=job.created_by_id)
-    return job
-
-
 class JobList(generics.ListAPIView[BatchJob]):
     """The jobs of your organization, the newest first."""
 
@@ -77,12 +67,13 @@ class JobDetail(APIView):
     @extend_schema(operation_id="job_read", responses=JobSerializer)
     def get(self, request: Request, job_id: UUID) -> Response:
         refuse_unknown_parameters(request)
-        return _shown(request, job_of(request, job_id))
+        return _shown(request, job_of(Actor.of_request(request), job_id))
 
     @extend_schema(operation_id="job_delete", responses={204: None})
     def delete(self, request: Request, job_id: UUID) -> Response:
         refuse_unknown_parameters(request)
-        delete_job(actor=Actor.of_request(request), job=job_of(request, job_id))
+        actor = Actor.of_request(request)
+        delete_job(actor=actor, job=job_of(actor, job_id))
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -92,7 +83,8 @@ class JobCancel(APIView):
     @extend_schema(operation_id="job_cancel", request=None, responses=JobSerializer)
     def post(self, request: Request, job_id: UUID) -> Response:
         refuse_unknown_parameters(request)
-        job = cancel_job(actor=Actor.of_request(request), job=job_of(request, job_id))
+        actor = Actor.of_request(request)
+        job = cancel_job(actor=actor, job=job_of(actor, job_id))
         return _shown(request, job)
 
 
@@ -102,7 +94,8 @@ class JobRetry(APIView):
     @extend_schema(operation_id="job_retry", request=None, responses=JobSerializer)
     def post(self, request: Request, job_id: UUID) -> Response:
         refuse_unknown_parameters(request)
-        job = retry_job(actor=Actor.of_request(request), job=job_of(request, job_id))
+        actor = Actor.of_request(request)
+        job = retry_job(actor=actor, job=job_of(actor, job_id))
         return _shown(request, job)
 
 
@@ -121,7 +114,7 @@ class JobFiles(generics.ListAPIView[BatchFile]):
     def get_queryset(self) -> QuerySet[BatchFile]:
         if "job_id" not in self.kwargs:  # the schema generator asks without a URL
             return self.queryset
-        job = job_of(self.request, self.kwargs["job_id"])
+        job = job_of(Actor.of_request(self.request), self.kwargs["job_id"])
         return BatchFile.objects.filter(job=job).select_related("result")
 
 
@@ -136,7 +129,7 @@ class JobResultsNdjson(APIView):
     )
     def get(self, request: Request, job_id: UUID) -> StreamingHttpResponse:
         refuse_unknown_parameters(request)
-        job = job_of(request, job_id)
+        job = job_of(Actor.of_request(request), job_id)
         return _download(results.ndjson(job), "application/x-ndjson", f"{job.id}.ndjson")
 
 
@@ -150,7 +143,7 @@ class JobResultsZip(APIView):
     )
     def get(self, request: Request, job_id: UUID) -> StreamingHttpResponse:
         refuse_unknown_parameters(request)
-        job = job_of(request, job_id)
+        job = job_of(Actor.of_request(request), job_id)
         return _download(results.archive(job), "application/zip", f"{job.id}.zip")
 
 

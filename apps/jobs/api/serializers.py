@@ -4,16 +4,15 @@ from functools import cached_property
 from typing import Any
 from uuid import UUID
 
-from django.utils import timezone
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.reverse import reverse
 
 from apps.core.schema import FieldErrorSerializer
+from apps.jobs.live import Live, live_of
 from apps.jobs.models import BatchFile, BatchJob, FileAttempt
-from apps.jobs.progress import eta_seconds, fraction
 from apps.jobs.results import error_of
-from apps.jobs.states import FILE_STATES, JOB_STATES, OPEN
+from apps.jobs.states import FILE_STATES, JOB_STATES
 from apps.queue.models import Priority
 
 PRIORITIES = {label: value for value, label in Priority.choices}
@@ -69,14 +68,13 @@ class JobSerializer(serializers.ModelSerializer[BatchJob]):
         ]
 
     @cached_property
-    def _page(self) -> tuple[dict[UUID, dict[str, Any]], dict[UUID, int]]:
-        """Live counts and places in line of all jobs that are shown: a fixed number of queries."""
+    def _page(self) -> tuple[dict[UUID, Live], dict[UUID, int]]:
+        """All jobs that are shown, live, and their places in line: a fixed number of queries."""
         shown = (self.parent or self).instance
         jobs = [shown] if isinstance(shown, BatchJob) else list(shown or [])
-        return BatchFile.objects.live_counts(jobs), BatchFile.objects.waiting_before(jobs)
+        return live_of(jobs), BatchFile.objects.waiting_before(jobs)
 
-    def _live(self, job: BatchJob) -> dict[str, Any]:
-        """What the files of `job` that have not ended are at."""
+    def _live(self, job: BatchJob) -> Live:
         return self._page[0][job.pk]
 
     @extend_schema_field(serializers.ChoiceField(choices=list(PRIORITIES)))
@@ -85,17 +83,13 @@ class JobSerializer(serializers.ModelSerializer[BatchJob]):
 
     @extend_schema_field(CountsSerializer)
     def get_counts(self, job: BatchJob) -> dict[str, int]:
-        live = {name: n for name, n in self._live(job).items() if name != "progress_sum"}
-        return {"total": job.total, **live, **job.counts}
+        return self._live(job).counts
 
     def get_progress(self, job: BatchJob) -> float:
-        return round(fraction(job.total, job.finished_count, self._live(job)["progress_sum"]), 4)
+        return self._live(job).progress
 
     def get_eta_seconds(self, job: BatchJob) -> int | None:
-        if job.state not in OPEN or job.started_at is None:
-            return None
-        elapsed = (timezone.now() - job.started_at).total_seconds()
-        return eta_seconds(self.get_progress(job), elapsed)
+        return self._live(job).eta_seconds
 
     def get_queue_position(self, job: BatchJob) -> int | None:
         """How many files of all jobs stand before this one's next; None when none waits."""
