@@ -6,8 +6,9 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-sqlite test-postgres check check-lint check-format check-types \
-	check-imports check-sizes check-migrations check-django check-schema lock format clean
+.PHONY: help run test test-sqlite test-postgres test-browser pictures chromium \
+	check check-lint check-format check-types check-imports check-sizes check-migrations \
+	check-django check-schema lock format clean
 
 export PYTHON
 export UV_PYTHON_DOWNLOADS := never
@@ -35,6 +36,15 @@ test-sqlite: .venv/.dev ## the tests on SQLite
 
 test-postgres: .venv/.dev ## the tests on PostgreSQL, from a wheel
 	COVERAGE_FILE=.coverage/postgres $(PYTEST) --database postgres
+
+test-browser: chromium .venv/.browser ## the pages in an installed Chromium; SHOTS=folder keeps pictures
+	$(PY) -m pytest tests/browser --fail-on-skip
+
+pictures: chromium .venv/.browser ## draw the pictures of the README anew
+	$(PY) -m benchmarks.pictures
+
+chromium:
+	@.ci/find-chromium >/dev/null
 
 check: check-lint check-format check-types check-imports check-sizes check-migrations check-django check-schema ## everything that needs no test
 
@@ -69,6 +79,8 @@ format: .venv/.dev ## put the code into the house format
 lock: $(UV) ## write the lock files anew; UPGRADE=--upgrade takes newer versions
 	$(COMPILE) pyproject.toml -o requirements.lock
 	$(COMPILE) pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock
+	$(COMPILE) pyproject.toml --group dev --group browser -c requirements-dev.lock \
+		-o requirements-browser.lock
 
 COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	--no-header --no-annotate $(UPGRADE)
@@ -101,6 +113,12 @@ $(UV): .ci/requirements-uv.lock
 
 .venv/.run: requirements.lock | .venv/bin/python
 	@echo "Installing what Docmill needs into .venv (once)"
+	$(call sync,$<)
+	@touch $@
+
+# What drives a browser, on top of the tests' own.
+.venv/.browser: requirements-browser.lock .venv/.dev
+	@echo "Installing what drives a browser into .venv (once)"
 	$(call sync,$<)
 	@touch $@
 

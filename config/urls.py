@@ -2,13 +2,20 @@
 
 from django.contrib import admin
 from django.urls import include, path
-from drf_spectacular.views import SpectacularAPIView
+
+from apps.accounts.admin import sign_in as admin_sign_in
+from apps.web import api
 
 urlpatterns = [
     path("", include("apps.health.urls")),
-    path("api/schema", SpectacularAPIView.as_view(), name="schema"),
+    path("api", api.Root.as_view(), name="api-root"),
+    path("api/", api.Root.as_view(schema=None)),  # in the schema once
+    path("api/schema", api.Schema.as_view(), name="schema"),
+    path("api/docs", api.Docs.as_view(), name="api-docs"),
     path("api/batch/", include("apps.jobs.urls")),
+    path("admin/login/", admin_sign_in),  # before the admin's own
     path("admin/", admin.site.urls),
+    path("", include("apps.web.urls")),
 ]
 
 handler400 = "apps.core.problems.bad_request"

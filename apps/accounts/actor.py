@@ -53,6 +53,13 @@ class Actor:
         return cls(user=key.user, organization=key.organization, role=role, key=key)
 
     @classmethod
+    def operator(cls, user: User, organization: Organization) -> "Actor":
+        """Staff who act from the admin, in an organization they need not belong to: they may what
+        its owner may. Whether they may act there at all is the admin's to have checked.
+        """
+        return cls(user=user, organization=organization, role=Role.OWNER)
+
+    @classmethod
     def of_request(cls, request: HttpRequest | Request) -> "Actor":
         """Who acts in a signed-in request; found once, then remembered on it.
 

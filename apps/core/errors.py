@@ -57,6 +57,14 @@ class InvalidInput(DocmillError):
     title = "The request is not valid"
 
 
+class TooLarge(DocmillError):
+    """More than is read of one request: 413."""
+
+    code = "request.too_large"
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    title = "The request is too large"
+
+
 class NotFound(DocmillError):
     """It is not there, or not for the caller: nobody can tell which."""
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
+from django.conf import settings
 from django.core.signals import request_finished
 from django.dispatch import receiver
 from django.http import HttpRequest, HttpResponse
@@ -44,6 +45,19 @@ class RequestIdMiddleware:
         response = self.get_response(request)
         response["X-Request-ID"] = request_id
         response["X-Process-Time"] = f"{time.perf_counter() - started:.4f}"
+        return response
+
+
+class DefaultHeaders:
+    """Gives every answer the headers of DEFAULT_HEADERS that its view has not set otherwise."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        for name, value in settings.DEFAULT_HEADERS.items():
+            response.headers.setdefault(name, value)
         return response
 
 

@@ -1,20 +1,34 @@
-"""Every error under `/api/` as problem+json (RFC 9457) with a stable code."""
+"""Every error with a stable code: as problem+json (RFC 9457) under `/api/`, elsewhere on a page."""
 
 import logging
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from typing import Any
 
-from django.core.exceptions import DisallowedHost, PermissionDenied
+from django.core.exceptions import DisallowedHost, PermissionDenied, RequestDataTooBig
 from django.core.signals import got_request_exception
 from django.db import InterfaceError, OperationalError
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
-from django.views import defaults
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseNotAllowed,
+    JsonResponse,
+)
+from django.template.loader import render_to_string
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
-from apps.core.errors import DocmillError, FieldError, InvalidInput, NotFound, Unavailable
+from apps.core.errors import (
+    DocmillError,
+    FieldError,
+    InvalidInput,
+    NotFound,
+    TooLarge,
+    Unavailable,
+)
 from apps.core.middleware import current_request_id
 
 logger = logging.getLogger(__name__)
@@ -136,7 +150,15 @@ def _is_for_programs(request: HttpRequest) -> bool:
 
 
 def _answer(error: DocmillError) -> HttpResponse:
-    return JsonResponse(body(error), status=int(error.status), content_type=CONTENT_TYPE)
+    response = JsonResponse(body(error), status=int(error.status), content_type=CONTENT_TYPE)
+    return _saying_when(response, error)
+
+
+def _saying_when(response: HttpResponse, error: DocmillError) -> HttpResponse:
+    """`response` with when to come back, where that is known."""
+    if error.retry_after is not None:
+        response["Retry-After"] = str(error.retry_after)
+    return response
 
 
 def method_not_allowed(method: str, *allowed: str) -> HttpResponse:
@@ -146,32 +168,80 @@ def method_not_allowed(method: str, *allowed: str) -> HttpResponse:
     return response
 
 
+def page(error: DocmillError, request: HttpRequest | None = None) -> HttpResponse:
+    """The page that tells `error` to a person, in the colours they chose for `request`.
+
+    Needs neither a query nor somebody signed in. Without `request` nothing of it is looked at:
+    for when that may be what is broken.
+    """
+    known = {"error": body(error), "retry_after": error.retry_after}
+    text = render_to_string("error.html", known, request)
+    return _saying_when(HttpResponse(text, status=int(error.status)), error)
+
+
+def _told(request: HttpRequest, error: DocmillError) -> HttpResponse:
+    return _answer(error) if _is_for_programs(request) else page(error, request)
+
+
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Django's handler400."""
-    if _is_for_programs(request):
-        if isinstance(exception, DisallowedHost):
-            return _answer(InvalidInput("This host name is not served here; see ALLOWED_HOSTS."))
-        return _answer(InvalidInput())
-    return defaults.bad_request(request, exception)
+    if isinstance(exception, DisallowedHost):
+        return _told(request, InvalidInput("This host name is not served here; see ALLOWED_HOSTS."))
+    if isinstance(exception, RequestDataTooBig):
+        return _told(request, TooLarge())
+    return _told(request, InvalidInput())
 
 
-def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+def page_not_found(
+    request: HttpRequest,
+    exception: Exception,  # noqa: ARG001  # Django gives it by this name
+) -> HttpResponse:
     """Django's handler404."""
-    if _is_for_programs(request):
-        return _answer(NotFound("No such path."))
-    return defaults.page_not_found(request, exception)
+    return _told(request, NotFound("There is nothing at this address."))
 
 
-def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
+def permission_denied(
+    request: HttpRequest,
+    exception: Exception,  # noqa: ARG001  # Django gives it by this name
+) -> HttpResponse:
     """Django's handler403."""
-    if _is_for_programs(request):
-        error = _of_framework(exceptions.PermissionDenied())
-        return _answer(error)
-    return defaults.permission_denied(request, exception)
+    return _told(request, _of_framework(exceptions.PermissionDenied()))
+
+
+def csrf_failure(request: HttpRequest, **_: Any) -> HttpResponse:
+    """Django's CSRF_FAILURE_VIEW. The log says what was missing."""
+    error = _of_framework(exceptions.PermissionDenied())
+    error.title = "The form was not accepted"
+    error.detail = (
+        "It was not sent from a page of this site, or that page was open for too long. "
+        "Go back, reload it and send it again; cookies must be allowed."
+    )
+    return _told(request, error)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Django's handler500."""
-    if _is_for_programs(request):
-        return _answer(DocmillError())
-    return defaults.server_error(request)
+    """Django's handler500, called while what was raised is being handled."""
+    raised = sys.exc_info()[1]
+    error = _unforeseen(raised) if isinstance(raised, Exception) else DocmillError()
+    return _answer(error) if _is_for_programs(request) else page(error)
+
+
+class ProblemPages:
+    """Tells a person on a page what a view outside the API answered or raised without words."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        if not isinstance(response, HttpResponseNotAllowed) or response.content:
+            return response
+        told = _told(request, _of_framework(exceptions.MethodNotAllowed(str(request.method))))
+        told["Allow"] = response["Allow"]
+        return told
+
+    def process_exception(self, request: HttpRequest, exc: Exception) -> HttpResponse | None:
+        if isinstance(exc, OperationalError | InterfaceError):
+            logger.error("the database does not answer", exc_info=exc)
+            return _told(request, _unforeseen(exc))
+        return _told(request, exc) if isinstance(exc, DocmillError) else None

@@ -27,7 +27,10 @@ class ProblemSerializer(serializers.Serializer[Any]):
 
 
 class ProblemAutoSchema(AutoSchema):
-    """Adds `default: Problem` to every operation, since any of them may fail."""
+    """Calls an operation what its page is called, and adds `default: Problem`: any may fail."""
+
+    def get_summary(self) -> str | None:
+        return getattr(self.view, "name", None)
 
     def _get_response_bodies(self, direction: Direction = "response") -> dict[str, Any]:
         responses: dict[str, Any] = super()._get_response_bodies(direction)

@@ -11,7 +11,7 @@ class HealthMiddleware:
     """Answers the health paths before host checks, redirects to HTTPS and sessions.
 
     An orchestrator asks by address and over plain HTTP: with the host check it would be told 400,
-    with the redirect it would never see a 503. Goes right after the request id middleware.
+    with the redirect it would never see a 503. Goes before SecurityMiddleware.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:

@@ -22,7 +22,7 @@ def ready_screen(*, url: str, admin: Admin | None, key_file: Path, file_id: str 
 
 
 def _where(url: str, admin: Admin | None) -> list[str]:
-    lines = ["", "Docmill is ready.", "", f"  Open      {url}/admin/"]
+    lines = ["", "Docmill is ready.", "", f"  Open      {url}/"]
     if admin is None:
         return [*lines, "  Sign in   make somebody who can: python manage.py create_admin"]
     lines.append(f"  Sign in   {admin.email}")

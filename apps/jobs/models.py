@@ -79,6 +79,10 @@ class BatchJob(OrganizationOwned):
         indexes = [
             models.Index(fields=["organization", "-created_at", "-id"], name="job_list"),
             models.Index(
+                fields=["organization", "state", "-created_at", "-id"], name="job_list_by_state"
+            ),
+            models.Index(fields=["organization", "state", "-finished_at"], name="job_ended"),
+            models.Index(
                 fields=["created_at"], name="job_open", condition=Q(state__in=sorted(OPEN))
             ),
         ]
@@ -156,6 +160,10 @@ class BatchFile(LeasedRow):
     objects: ClassVar[Any] = BatchFileQuerySet.as_manager()
 
     class Meta(LeasedRow.Meta):
+        indexes = [
+            *LeasedRow.Meta.indexes,
+            models.Index(fields=["sha256"], name="file_by_content"),  # the admin looks them up
+        ]
         constraints = [
             models.UniqueConstraint(fields=["job", "position"], name="one_file_per_position"),
             models.CheckConstraint(

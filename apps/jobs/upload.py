@@ -6,7 +6,7 @@ whole request is raised as an error of `apps.jobs.errors`, and nothing stays.
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -153,8 +153,15 @@ def check_length(request: HttpRequest) -> None:
     storage.check_room(int(length))
 
 
-def receive(request: HttpRequest, directory: Path) -> Form:
+def receive(
+    request: HttpRequest,
+    directory: Path,
+    admit: Callable[[dict[str, str]], None] = lambda _: None,
+) -> Form:
     """Reads the request's body into `directory`.
+
+    `admit` is called once, with the fields that stand before the first file, and before any file
+    is read; it may take fields out, and what it raises ends the reading.
 
     Raises TooManyFiles, IncompleteUpload when the client left, MalformedUpload and InvalidInput,
     and OSError when the files cannot be written.
@@ -165,11 +172,15 @@ def receive(request: HttpRequest, directory: Path) -> Form:
     try:
         for part in parts(request, boundary):
             if part.name == FIELD:
+                if not form.files:
+                    admit(form.fields)
                 receiver.take(part.file_name or "", part.content)
             elif part.file_name is not None:
                 raise MalformedUpload(f'Files go into the field "{FIELD}".')
             else:
                 _add_field(form.fields, part)
+        if not form.files:
+            admit(form.fields)
     except UnreadablePostError as error:
         raise IncompleteUpload("The connection was closed. Nothing was stored.") from error
     finally:

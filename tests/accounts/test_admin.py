@@ -1,23 +1,24 @@
 """Accounts in the stock admin, used as an operator uses it."""
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from apps.accounts.models import ApiKey, Membership, Organization, User
 from apps.accounts.roles import Role
 from apps.accounts.services import create_api_key, create_user
+from tests.operators import superuser, told
 
 PASSWORD = "seven quiet otters"
 
 
 @pytest.fixture
 def operator(db: None) -> Client:
-    user = create_user(email="root@example.com", password=None, is_staff=True, is_superuser=True)
-    client = Client()
-    client.force_login(user)
-    return client
+    return superuser()
 
 
 def test_a_user_made_here_has_a_personal_organization(operator: Client) -> None:
@@ -76,7 +77,7 @@ def members_form(organization: Organization, *rows: dict[str, object]) -> dict[s
 def test_an_organization_keeps_an_owner(operator: Client, alice: User, acme: Organization) -> None:
     membership = acme.memberships.get()
     page = reverse("admin:accounts_organization_change", args=[acme.pk])
-    row = {"id": membership.pk, "user": alice.pk, "organization": acme.pk, "role": "owner"}
+    row = {"id": membership.pk, "user": alice.email, "organization": acme.pk, "role": "owner"}
 
     assert operator.get(page).status_code == 200
     for without in (row | {"role": "admin"}, row | {"DELETE": "on"}):
@@ -90,7 +91,7 @@ def test_an_organization_is_made_with_its_owner(operator: Client, alice: User) -
     new = Organization(name="New")
 
     assert operator.post(page, members_form(new)).status_code == 200
-    owner = {"user": alice.pk, "role": "owner"}
+    owner = {"user": alice.email, "role": "owner"}
     assert operator.post(page, members_form(new, owner)).status_code == 302
     assert Membership.objects.get(organization__name="New").user == alice
 
@@ -117,7 +118,7 @@ def test_keys_are_revoked(operator: Client, alice: User, acme: Organization) -> 
 
     operator.post(
         reverse("admin:accounts_apikey_changelist"),
-        {"action": "revoke", "_selected_action": [str(key.pk)]},
+        {"action": "revoke", "_selected_action": [str(key.pk)], "confirmed": "yes"},
     )
 
     assert ApiKey.objects.get(pk=key.pk).revoked_at is not None
@@ -133,15 +134,177 @@ def test_who_may_only_look_at_keys_does_not_revoke_them(alice: User, acme: Organ
 
     client.post(
         reverse("admin:accounts_apikey_changelist"),
-        {"action": "revoke", "_selected_action": [str(key.pk)]},
+        {"action": "revoke", "_selected_action": [str(key.pk)], "confirmed": "yes"},
     )
 
     assert ApiKey.objects.get().revoked_at is None
 
 
-@pytest.mark.parametrize("model", ["user", "organization", "membership", "apikey"])
-def test_lists_and_searches_answer(operator: Client, alice: User, model: str) -> None:
-    page = reverse(f"admin:accounts_{model}_changelist")
+def test_a_key_that_was_revoked_before_is_skipped(
+    operator: Client, alice: User, acme: Organization
+) -> None:
+    key, _ = create_api_key(organization=acme, user=alice, name="ci")
+    form = {"action": "revoke", "_selected_action": [str(key.pk)], "confirmed": "yes"}
+    page = reverse("admin:accounts_apikey_changelist")
+    first, second = (operator.post(page, form, follow=True) for _ in range(2))
 
-    assert operator.get(page).status_code == 200
-    assert operator.get(page, {"q": "alice"}).status_code == 200
+    assert told(first) == ["Revoked: 1 API key."]
+    assert told(second) == [f"Skipped: 1 ({key}). It was revoked before."]
+    assert LogEntry.objects.get().object_id == str(key.pk)
+
+
+MODELS = ["user", "organization", "membership", "apikey"]
+
+
+def found(client: Client, model: str, **query: object) -> set[str]:
+    """The names of the rows that a list shows for `query`."""
+    answer = client.get(reverse(f"admin:accounts_{model}_changelist"), query)
+    assert answer.status_code == 200
+    return {str(row) for row in answer.context["cl"].result_list}
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_list_takes_as_many_queries_for_many_rows_as_for_one(
+    operator: Client, acme: Organization, alice: User, model: str
+) -> None:
+    counts = []
+    for rows in (1, 12):
+        for number in range(rows):
+            user = create_user(email=f"u{rows}-{number}@example.com", password=None)
+            create_api_key(organization=user.personal_organization, user=user, name="k")
+        with CaptureQueriesContext(connection) as queries:
+            operator.get(reverse(f"admin:accounts_{model}_changelist"))
+        counts.append(len(queries))
+        assert all("LIMIT" in each["sql"] for each in queries if "COUNT(" in each["sql"])
+
+    assert counts[0] == counts[1]
+
+
+def test_searches_and_filters(
+    operator: Client, alice: User, acme: Organization, bob: User, other: Organization
+) -> None:
+    key, _ = create_api_key(organization=acme, user=alice, name="ci")
+    expected: dict[str, list[tuple[dict[str, object], set[str]]]] = {
+        "user": [
+            ({"q": "ALICE@example.com"}, {"alice@example.com"}),
+            ({"q": "alice"}, {"alice@example.com"}),
+        ],
+        "organization": [
+            ({"q": str(acme.pk)}, {"Acme"}),
+            ({"q": "bob@example.com"}, {"Acme", "Bob"}),
+            ({"q": "oth"}, {"Other"}),
+            ({"personal_of__isempty": "1"}, {"Acme", "Other"}),
+        ],
+        "membership": [
+            ({"q": str(acme.pk)}, {"alice@example.com (owner)", "bob@example.com (reader)"}),
+            ({"organization": "acme", "role": "reader"}, {"bob@example.com (reader)"}),
+            (
+                {"user__id__exact": bob.pk},
+                {"bob@example.com (owner)", "bob@example.com (reader)"},
+            ),
+        ],
+        "apikey": [
+            ({"q": key.prefix}, {str(key)}),
+            ({"q": str(key.pk)}, {str(key)}),
+            ({"q": "alice@example.com"}, {str(key)}),
+            ({"organization": other.pk}, set()),
+        ],
+    }
+    for model, cases in expected.items():
+        for query, names in cases:
+            assert found(operator, model, **query) == names, (model, query)
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize(
+    "query", [{"q": "\x00"}, {"q": "x" * 60_000}, {"role": "\x00"}, {"user__id__exact": "9" * 40}]
+)
+def test_bad_input_is_no_server_error(
+    operator: Client, acme: Organization, model: str, query: dict[str, str]
+) -> None:
+    page = reverse(f"admin:accounts_{model}_changelist")
+    assert operator.get(page, query, follow=True).status_code == 200
+
+
+def test_members_are_typed_as_addresses(operator: Client, alice: User, acme: Organization) -> None:
+    page = reverse("admin:accounts_organization_change", args=[acme.pk])
+    row = {"id": acme.memberships.get().pk, "user": alice.email, "organization": acme.pk}
+    owner = row | {"role": "owner"}
+
+    assert 'value="alice@example.com"' in operator.get(page).content.decode()
+    nobody = {"user": "nobody@example.com", "role": "reader"}
+    answer = operator.post(page, members_form(acme, owner, nobody))
+    assert "Nobody here has this e-mail address." in answer.content.decode()
+    create_user(email="dana@example.com", password=None)
+    dana = {"user": " Dana@Example.com", "role": "reader"}
+    assert operator.post(page, members_form(acme, owner, dana)).status_code == 302
+    assert acme.memberships.get(user__email="dana@example.com").role == Role.READER
+
+
+def test_memberships_and_keys_are_neither_changed_nor_deleted_by_themselves(
+    operator: Client, alice: User, acme: Organization
+) -> None:
+    key, _ = create_api_key(organization=acme, user=alice, name="ci")
+    for row in (acme.memberships.get(), key):
+        name = f"admin:accounts_{row._meta.model_name}"
+        delete = reverse(f"{name}_delete", args=[row.pk])
+        assert operator.get(reverse(f"{name}_change", args=[row.pk])).status_code == 200
+        assert operator.post(delete, {"post": "yes"}).status_code == 403
+
+
+def test_staff_give_themselves_no_rights_and_take_over_nobody(alice: User) -> None:
+    staff = create_user(email="staff@example.com", password=None, is_staff=True)
+    boss = create_user(email="boss@example.com", password=None, is_staff=True, is_superuser=True)
+    staff.user_permissions.set(Permission.objects.filter(codename__endswith="_user"))
+    client = Client()
+    client.force_login(staff)
+    page = reverse("admin:accounts_user_change", args=[alice.pk])
+    form = {"email": alice.email, "is_active": "on", "is_staff": "on", "is_superuser": "on"}
+
+    assert client.post(page, form).status_code == 302
+    alice.refresh_from_db()
+    assert (alice.is_active, alice.is_staff, alice.is_superuser) == (True, False, False)
+    for person in (boss, staff):
+        for view in ("user_password_change", "accounts_user_delete"):
+            name = f"admin:{'auth_' if view.startswith('user') else ''}{view}"
+            assert client.post(reverse(name, args=[person.pk]), {}).status_code == 403
+
+
+def test_the_sign_in_of_the_admin_is_ours(client: Client, operator: Client) -> None:
+    page = reverse("admin:accounts_user_changelist")
+    answer = client.get(page, follow=True)
+
+    assert [each[0] for each in answer.redirect_chain] == [
+        f"/admin/login/?next={page}",
+        f"/sign-in?next={page}",
+    ]
+    assert client.get("/admin/login/")["Location"] == "/sign-in?next=/admin/"
+    assert operator.get("/admin/login/")["Location"] == "/admin/"
+
+
+def test_a_member_who_is_no_staff_is_told_so_once(alice: User) -> None:
+    client = Client()
+    client.force_login(alice)
+    answer = client.get("/admin/", follow=True)
+
+    assert answer.status_code == 403
+    assert len(answer.redirect_chain) == 1
+    assert "alice@example.com" in answer.content.decode()
+
+
+def test_signing_out_of_the_admin(operator: Client) -> None:
+    assert operator.get("/admin/logout/").status_code == 405
+    assert operator.post("/admin/logout/").status_code == 200
+    assert operator.get("/admin/").status_code == 302
+
+
+@pytest.mark.parametrize(
+    "page", ["/admin/", "/admin/password_change/", "/admin/accounts/user/add/", "/admin/accounts/"]
+)
+def test_pages_carry_our_name_and_lead_back(operator: Client, page: str) -> None:
+    html = operator.get(page).content.decode()
+
+    assert "Docmill admin</title>" in html
+    assert '<a href="/">Back to Docmill</a>' in html
+    assert "style=" not in html
+    assert "<style" not in html

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator
+from http import HTTPStatus
 
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.db import OperationalError
@@ -13,10 +14,20 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from apps.core.errors import DocmillError, FieldError, InvalidInput
+from apps.accounts.errors import Forbidden
+from apps.core.errors import DocmillError, FieldError, InvalidInput, NotFound, Unavailable
+from apps.jobs.errors import BatchTooLarge, JobUnfinished
 from config import urls
 
 SECRET = "a detail that is nobody's business"
+
+
+class TooOften(DocmillError):
+    """None of the service's own is a 429 by itself."""
+
+    status = HTTPStatus.TOO_MANY_REQUESTS
+    title = "Too many requests"
+
 
 ERRORS: dict[str, Exception] = {
     "bug": RuntimeError(SECRET),
@@ -26,6 +37,12 @@ ERRORS: dict[str, Exception] = {
     "ours": InvalidInput("It is bad.", errors=[FieldError("a.b", "bad", "Half: \ud800.")]),
     "later": DocmillError("Wait.", retry_after=7),
     "suspicious": SuspiciousOperation(SECRET),
+    "role": Forbidden("Your role here, reader, does not allow it: create jobs."),
+    "missing": NotFound(),
+    "conflict": JobUnfinished("Wait for it, or cancel it."),
+    "large": BatchTooLarge("It is too long."),
+    "often": TooOften(retry_after=125),
+    "busy": Unavailable(),
 }
 
 
@@ -59,6 +76,9 @@ class Echo(APIView):
 
 def plain(request: HttpRequest, kind: str) -> HttpResponse:
     """Outside Django REST framework."""
+    if kind == "session":
+        request.session["changed"] = "so that it is saved after the view"
+        return HttpResponse()
     raise ERRORS[kind]
 
 
@@ -74,6 +94,7 @@ urlpatterns = [
     path("api/failing/<kind>", Failing.as_view()),
     path("api/echo", Echo.as_view()),
     path("api/plain/<kind>", plain),
+    path("plain/<kind>", plain),
     path("api/streamed", streamed),
     *urls.urlpatterns,
 ]

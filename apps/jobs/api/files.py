@@ -11,10 +11,12 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.accounts.actor import Actor
+from apps.core.browsable import Offer
 from apps.core.errors import NotFound
 from apps.core.filters import refuse_unknown_parameters
 from apps.core.negotiation import OneMediaType
 from apps.jobs import results, storage
+from apps.jobs.api import offers
 from apps.jobs.api.serializers import FileDetailSerializer
 from apps.jobs.errors import NoResult
 from apps.jobs.models import BatchFile, FileResult
@@ -36,7 +38,17 @@ def _result_of(file: BatchFile) -> FileResult:
 
 
 class FileDetail(APIView):
-    """One file with its attempts."""
+    """One file with its attempts, the latest first.
+
+        curl -H "Authorization: Bearer $KEY" $DOCMILL/api/batch/files/$FILE
+
+    Its addresses for text, extraction and bytes are null while there is nothing behind them.
+    """
+
+    name = "File"
+
+    def offers(self, request: Request) -> list[Offer]:
+        return offers.of_file(request, self.kwargs["file_id"])
 
     @extend_schema(operation_id="file_read", responses=FileDetailSerializer)
     def get(self, request: Request, file_id: UUID) -> Response:
@@ -46,7 +58,17 @@ class FileDetail(APIView):
 
 
 class FileRetry(APIView):
-    """Run one file again that failed or was cancelled, once its job is finished."""
+    """Run one file again that failed or was cancelled.
+
+        curl -X POST -H "Authorization: Bearer $KEY" $DOCMILL/api/batch/files/$FILE/retry
+
+    Its job must be finished. A quarantined file is run again for an owner or admin only.
+    """
+
+    name = "Retry a file"
+
+    def offers(self, request: Request) -> list[Offer]:
+        return offers.of_retrying_file(request, self.kwargs["file_id"])
 
     @extend_schema(operation_id="file_retry", request=None, responses=FileDetailSerializer)
     def post(self, request: Request, file_id: UUID) -> Response:
@@ -59,8 +81,14 @@ class FileRetry(APIView):
 
 
 class FileText(APIView):
-    """The text of a file."""
+    """The text of a file.
 
+        curl -H "Authorization: Bearer $KEY" $DOCMILL/api/batch/files/$FILE/text
+
+    Plain, in UTF-8. What was read before a file failed is there as well.
+    """
+
+    name = "Text of a file"
     content_negotiation_class = OneMediaType
 
     @extend_schema(operation_id="file_text", responses={(200, "text/plain"): OpenApiTypes.STR})
@@ -72,8 +100,14 @@ class FileText(APIView):
 
 
 class FileExtraction(APIView):
-    """The whole extraction of a file as JSON: text by page, metadata, warnings."""
+    """The whole extraction of a file as JSON.
 
+        curl -H "Authorization: Bearer $KEY" $DOCMILL/api/batch/files/$FILE/result
+
+    The text by page, metadata, and warnings.
+    """
+
+    name = "Extraction of a file"
     content_negotiation_class = OneMediaType
 
     @extend_schema(operation_id="file_result", responses={200: OpenApiTypes.OBJECT})
@@ -86,8 +120,14 @@ class FileExtraction(APIView):
 
 
 class FileContent(APIView):
-    """The bytes of a file as they were submitted."""
+    """The bytes of a file as they were submitted.
 
+        curl -OJ -H "Authorization: Bearer $KEY" $DOCMILL/api/batch/files/$FILE/content
+
+    Always to be saved, never to be opened in a browser: a stranger may have made them.
+    """
+
+    name = "Bytes of a file"
     content_negotiation_class = OneMediaType
 
     @extend_schema(

@@ -5,6 +5,7 @@ from uuid import UUID
 
 import django_filters
 from django.db.models import QuerySet
+from django.forms import CheckboxSelectMultiple
 from django.http import StreamingHttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
@@ -14,10 +15,12 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.accounts.actor import Actor
+from apps.core.browsable import Offer
 from apps.core.filters import MomentFilter, refuse_unknown_parameters
 from apps.core.negotiation import OneMediaType
 from apps.core.pagination import CursorPagination
 from apps.jobs import results
+from apps.jobs.api import offers
 from apps.jobs.api.serializers import (
     PRIORITIES,
     FileSerializer,
@@ -28,29 +31,64 @@ from apps.jobs.reading import job_of
 from apps.jobs.services import cancel_job, delete_job, retry_job
 from apps.jobs.states import FILE_STATES, JobState
 
+A_MOMENT = "ISO 8601, such as 2026-01-31T09:00:00Z; without a zone it is UTC."
+
 
 class JobFilter(django_filters.FilterSet):
-    state = django_filters.MultipleChoiceFilter(choices=[(s, s) for s in map(str, JobState)])
-    operation = django_filters.CharFilter(max_length=32)
-    priority = django_filters.ChoiceFilter(
-        choices=[(label, label) for label in PRIORITIES], method="of_priority"
+    state = django_filters.MultipleChoiceFilter(
+        choices=[(s, s) for s in map(str, JobState)],
+        widget=CheckboxSelectMultiple,
+        label="State",
+        help_text="One or more.",
     )
-    name = django_filters.CharFilter(lookup_expr="icontains", max_length=200)
-    created_after = MomentFilter("created_at", "gte")
-    created_before = MomentFilter("created_at", "lt")
+    operation = django_filters.CharFilter(
+        max_length=32, label="Operation", help_text="In full, such as extract."
+    )
+    priority = django_filters.ChoiceFilter(
+        choices=[(label, label) for label in PRIORITIES],
+        method="of_priority",
+        label="Priority",
+        empty_label="any",
+        help_text="One.",
+    )
+    name = django_filters.CharFilter(
+        lookup_expr="icontains",
+        max_length=200,
+        label="Name",
+        help_text="A part of the job's name, capital or small.",
+    )
+    created_after = MomentFilter("created_at", "gte", label="Created after", help_text=A_MOMENT)
+    created_before = MomentFilter("created_at", "lt", label="Created before", help_text=A_MOMENT)
 
     def of_priority(self, jobs: QuerySet[BatchJob], _name: str, label: str) -> QuerySet[BatchJob]:
         return jobs.filter(priority=PRIORITIES[label])
 
 
 class FileFilter(django_filters.FilterSet):
-    state = django_filters.MultipleChoiceFilter(choices=[(s, s) for s in FILE_STATES])
-    name = django_filters.CharFilter(lookup_expr="icontains", max_length=200)
+    state = django_filters.MultipleChoiceFilter(
+        choices=[(s, s) for s in FILE_STATES],
+        widget=CheckboxSelectMultiple,
+        label="State",
+        help_text="One or more.",
+    )
+    name = django_filters.CharFilter(
+        lookup_expr="icontains",
+        max_length=200,
+        label="Name",
+        help_text="A part of the file's name, capital or small.",
+    )
 
 
 class JobList(generics.ListAPIView[BatchJob]):
-    """The jobs of your organization, the newest first."""
+    """The jobs of your organization, the newest first, in pages.
 
+        curl -H "Authorization: Bearer $KEY" "$DOCMILL/api/batch/jobs?state=failed&limit=10"
+
+    Follow next and previous of a page as they are; they hold on to their place while jobs are
+    added.
+    """
+
+    name = "Jobs"
     serializer_class = JobSerializer
     filterset_class = JobFilter
     queryset = BatchJob.objects.none()
@@ -62,14 +100,31 @@ class JobList(generics.ListAPIView[BatchJob]):
 
 
 class JobDetail(APIView):
-    """One job: read it, or delete it with its files and results."""
+    """One job, with its counts and progress.
+
+        curl -H "Authorization: Bearer $KEY" $DOCMILL/api/batch/jobs/$JOB
+
+    Once it is finished it can be deleted, with its files and results:
+
+        curl -X DELETE -H "Authorization: Bearer $KEY" $DOCMILL/api/batch/jobs/$JOB
+    """
+
+    name = "Job"
+    below = (
+        ("job-files", "Its files, in the order of submission."),
+        ("job-results-ndjson", "All results, one line of JSON for each file."),
+        ("job-results-zip", "All results as a ZIP."),
+    )
+
+    def offers(self, request: Request) -> list[Offer]:
+        return offers.of_job(request, self.kwargs["job_id"])
 
     @extend_schema(operation_id="job_read", responses=JobSerializer)
     def get(self, request: Request, job_id: UUID) -> Response:
         refuse_unknown_parameters(request)
         return _shown(request, job_of(Actor.of_request(request), job_id))
 
-    @extend_schema(operation_id="job_delete", responses={204: None})
+    @extend_schema(operation_id="job_delete", summary="Delete a job", responses={204: None})
     def delete(self, request: Request, job_id: UUID) -> Response:
         refuse_unknown_parameters(request)
         actor = Actor.of_request(request)
@@ -78,7 +133,17 @@ class JobDetail(APIView):
 
 
 class JobCancel(APIView):
-    """Stop a job: waiting files at once, running ones within seconds. Results so far stay."""
+    """Stop a job.
+
+        curl -X POST -H "Authorization: Bearer $KEY" $DOCMILL/api/batch/jobs/$JOB/cancel
+
+    Files that wait are stopped at once, running ones within seconds. Results so far stay.
+    """
+
+    name = "Cancel a job"
+
+    def offers(self, request: Request) -> list[Offer]:
+        return offers.of_cancelling(request, self.kwargs["job_id"])
 
     @extend_schema(operation_id="job_cancel", request=None, responses=JobSerializer)
     def post(self, request: Request, job_id: UUID) -> Response:
@@ -89,7 +154,17 @@ class JobCancel(APIView):
 
 
 class JobRetry(APIView):
-    """Run the files again that failed or were cancelled."""
+    """Run the files of a finished job again that failed or were cancelled.
+
+        curl -X POST -H "Authorization: Bearer $KEY" $DOCMILL/api/batch/jobs/$JOB/retry
+
+    Results so far stay. A quarantined file goes along only when an owner or admin asks.
+    """
+
+    name = "Retry a job"
+
+    def offers(self, request: Request) -> list[Offer]:
+        return offers.of_retrying(request, self.kwargs["job_id"])
 
     @extend_schema(operation_id="job_retry", request=None, responses=JobSerializer)
     def post(self, request: Request, job_id: UUID) -> Response:
@@ -104,8 +179,14 @@ class FilePagination(CursorPagination):
 
 
 class JobFiles(generics.ListAPIView[BatchFile]):
-    """The files of a job in the order of submission."""
+    """The files of a job in the order of submission, in pages.
 
+        curl -H "Authorization: Bearer $KEY" "$DOCMILL/api/batch/jobs/$JOB/files?state=failed"
+
+    Each tells its state, why it failed if it did, and where its text and bytes are.
+    """
+
+    name = "Files of a job"
     serializer_class = FileSerializer
     filterset_class = FileFilter
     pagination_class = FilePagination
@@ -119,8 +200,14 @@ class JobFiles(generics.ListAPIView[BatchFile]):
 
 
 class JobResultsNdjson(APIView):
-    """All files of a job as NDJSON, one line each, failed and unfinished ones included."""
+    """All files of a job as NDJSON, one line each.
 
+        curl -H "Authorization: Bearer $KEY" $DOCMILL/api/batch/jobs/$JOB/results.ndjson
+
+    Failed and unfinished ones are included: each line tells the state of its file.
+    """
+
+    name = "Results as NDJSON"
     content_negotiation_class = OneMediaType
 
     @extend_schema(
@@ -134,8 +221,14 @@ class JobResultsNdjson(APIView):
 
 
 class JobResultsZip(APIView):
-    """All results of a job as a ZIP with manifest.json."""
+    """All results of a job as a ZIP.
 
+        curl -OJ -H "Authorization: Bearer $KEY" $DOCMILL/api/batch/jobs/$JOB/results.zip
+
+    Its manifest.json lists every file of the job, those without a result too.
+    """
+
+    name = "Results as ZIP"
     content_negotiation_class = OneMediaType
 
     @extend_schema(

@@ -1,6 +1,5 @@
 """POST /api/batch/upload: files in, a job out."""
 
-import hashlib
 import json
 from typing import Any
 
@@ -14,20 +13,17 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.accounts.actor import Actor
-from apps.core.errors import FieldError, InvalidInput
+from apps.core.browsable import Offer
 from apps.core.filters import refuse_unknown_parameters
 from apps.jobs import storage
-from apps.jobs.api.serializers import PRIORITIES, AcceptedSerializer, UploadSerializer
+from apps.jobs.api import offers
+from apps.jobs.api.serializers import AcceptedSerializer, UploadSerializer
 from apps.jobs.models import BatchJob
-from apps.jobs.operations import check_operation, parse_options
 from apps.jobs.services import Replayable, Submission, submit_job, submit_once
-from apps.jobs.upload import Form, Received, check_length, receive
-from apps.queue.models import Priority
+from apps.jobs.submission import check_key, fingerprint, read_submission
+from apps.jobs.upload import Form, check_length, receive
 
-FIELDS = frozenset({"operation", "priority", "name", "options"})
 ROUTE = "batch.upload"
-MAX_KEY = 255
-MAX_JOB_NAME = 200
 
 
 class LeavesTheBody(BaseParser):
@@ -44,11 +40,16 @@ class LeavesTheBody(BaseParser):
 
 
 class BatchUpload(APIView):
-    """Submit up to 50 files as one job.
+    """Submit files as one job, which is then worked on in the background.
 
-    curl -H "Authorization: Bearer dm_..." -F file=@a.pdf -F file=@b.docx .../api/batch/upload
+        curl -H "Authorization: Bearer $KEY" -F file=@a.pdf -F file=@b.pdf $DOCMILL/api/batch/upload
+
+    The answer comes at once and tells where to follow the job. A file that cannot be taken does
+    not stop the others; it is listed under rejected with its reason. Send a header
+    Idempotency-Key of your own to be safe to send again: the same request makes one job.
     """
 
+    name = "Upload files"
     parser_classes = [LeavesTheBody]
 
     @extend_schema(
@@ -74,6 +75,9 @@ class BatchUpload(APIView):
             headers["Idempotency-Replayed"] = "true"
         return Response(answer, status=status.HTTP_202_ACCEPTED, headers=headers)
 
+    def offers(self, request: Request) -> list[Offer]:
+        return offers.of_uploading(request)
+
     def _submit(
         self, request: Request, actor: Actor, submission: Submission, form: Form, key: str
     ) -> tuple[dict[str, Any], bool]:
@@ -90,58 +94,7 @@ class BatchUpload(APIView):
         )
 
 
-def read_submission(fields: dict[str, str]) -> Submission:
-    """The submission in a form's plain fields. Raises InvalidInput or OperationUnavailable."""
-    if unknown := sorted(set(fields) - FIELDS):
-        errors = [FieldError(name, "unknown", "There is no such field.") for name in unknown]
-        raise InvalidInput(f"Unknown fields: {', '.join(unknown)}.", errors=errors)
-    return Submission(
-        operation=check_operation(fields.get("operation", "extract")),
-        options=parse_options(_decoded(fields.get("options", "{}"))),
-        priority=_priority(fields.get("priority", "normal")),
-        name=_job_name(fields.get("name", "")),
-    )
-
-
-def _decoded(options: str) -> object:
-    try:
-        decoded: object = json.loads(options)
-    except (ValueError, RecursionError) as error:
-        detail = "options must be a JSON object."
-        raise InvalidInput(detail, errors=[FieldError("options", "invalid", detail)]) from error
-    return decoded
-
-
-def _priority(given: str) -> Priority:
-    if given not in PRIORITIES:
-        detail = f"priority must be one of {', '.join(PRIORITIES)}."
-        raise InvalidInput(detail, errors=[FieldError("priority", "unknown", detail)])
-    return Priority(PRIORITIES[given])
-
-
-def _job_name(given: str) -> str:
-    name = "".join(c for c in given if c.isprintable()).strip()
-    if len(name) > MAX_JOB_NAME:
-        detail = f"name takes at most {MAX_JOB_NAME} characters."
-        raise InvalidInput(detail, errors=[FieldError("name", "too_long", detail)])
-    return name
-
-
 def _idempotency_key(request: Request) -> str:
-    key = str(request.headers.get("Idempotency-Key", ""))
-    if "Idempotency-Key" in request.headers and not (0 < len(key) <= MAX_KEY and key.isprintable()):
-        detail = f"Idempotency-Key takes 1 to {MAX_KEY} printable characters."
-        raise InvalidInput(detail, errors=[FieldError("Idempotency-Key", "invalid", detail)])
-    return key
-
-
-def fingerprint(submission: Submission, files: list[Received]) -> str:
-    """A SHA-256 over everything that makes two submissions the same request."""
-    parts = [
-        submission.operation,
-        submission.options.to_json(),
-        submission.priority,
-        submission.name,
-        [[each.name, each.size_bytes, each.sha256] for each in files],
-    ]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+    """That of the header; empty when there is none. Raises InvalidInput."""
+    key = request.headers.get("Idempotency-Key")
+    return "" if key is None else check_key(str(key))

@@ -18,11 +18,11 @@ from apps.core import problems
 from apps.core.errors import DocmillError, NotFound
 from apps.jobs import storage
 from apps.jobs.api.serializers import AcceptedSerializer, FileSerializer, JobSerializer
-from apps.jobs.api.upload import read_submission
 from apps.jobs.cli.doors import Away, Json, Order, Refused
 from apps.jobs.models import BatchFile, BatchJob
 from apps.jobs.operations import lane_of
 from apps.jobs.services import submit_job
+from apps.jobs.submission import read_submission
 from apps.jobs.upload import receive_paths
 from apps.queue.doorbell import live_slots
 

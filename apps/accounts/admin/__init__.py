@@ -1,0 +1,15 @@
+"""Accounts in the stock admin."""
+
+from apps.accounts.admin.keys import ApiKeyAdmin
+from apps.accounts.admin.organizations import MembershipAdmin, OrganizationAdmin, OrganizationFilter
+from apps.accounts.admin.signing_in import sign_in
+from apps.accounts.admin.users import UserAdmin
+
+__all__ = [
+    "ApiKeyAdmin",
+    "MembershipAdmin",
+    "OrganizationAdmin",
+    "OrganizationFilter",
+    "UserAdmin",
+    "sign_in",
+]

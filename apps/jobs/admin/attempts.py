@@ -1,0 +1,109 @@
+"""Attempts at files in the admin."""
+
+# Django's admin classes are generic for the type checker only, not when they run.
+# mypy: disable-error-code="type-arg"
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from apps.core.admin import LinkedFilter, MadeFilter, ReadOnly, link_to, one_of
+from apps.jobs.admin.common import LANE, span, state_of
+from apps.jobs.models import FileAttempt
+from apps.queue.retry import FailureClass
+
+MEGABYTE = 1024 * 1024
+OUTCOMES = ("succeeded", "retry", "failed", "quarantined", "cancelled")
+"""How an attempt ends; `retry` when its file is tried again."""
+
+
+@admin.register(FileAttempt)
+class FileAttemptAdmin(ReadOnly):
+    list_display = (
+        "attempt",
+        "outcome_shown",
+        "error",
+        "file_link",
+        "job_link",
+        "organization_link",
+        "lane",
+        "started_at",
+        "took",
+        "memory",
+        "processor_time",
+    )
+    list_select_related = ("row__job", "row__organization")
+    list_filter = (
+        one_of("outcome", OUTCOMES),
+        one_of("failure_class", tuple(FailureClass)),
+        LANE,
+        MadeFilter,
+        ("row", LinkedFilter),
+    )
+    ordering = ("-id",)
+    sortable_by = ()
+    search_fields = ("row__name",)
+    id_lookups = ("pk", "row", "row__job", "lease_token", "row__organization")
+    sha256_lookups = ("row__sha256",)
+    search_help_text = (
+        "An attempt's id or its start, the id of a file, a job or an organization, a lease token, "
+        "the SHA-256 of the file, or a part of its name."
+    )
+    fieldsets = (
+        (None, {"fields": ("id", "file_link", "job_link", "organization_link", "run", "number")}),
+        (
+            "How it ended",
+            {"fields": ("outcome_shown", "failure_class", "code", "detail", "stage")},
+        ),
+        ("When", {"fields": ("started_at", "ended_at", "took")}),
+        ("Used", {"fields": ("memory", "processor_time")}),
+        ("Traceback", {"fields": ("traceback_shown",)}),
+        ("Queue", {"fields": ("lane", "worker_id", "lease_token")}),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet:
+        return super().get_queryset(request).defer("traceback")
+
+    @admin.display(description="attempt")
+    def attempt(self, attempt: FileAttempt) -> str:
+        return f"No. {attempt.number}, run {attempt.run}"
+
+    @admin.display(description="outcome")
+    def outcome_shown(self, attempt: FileAttempt) -> SafeString:
+        return state_of(attempt.outcome or "running")
+
+    @admin.display(description="error")
+    def error(self, attempt: FileAttempt) -> str:
+        return f"{attempt.code} ({attempt.failure_class})" if attempt.code else ""
+
+    @admin.display(description="file")
+    def file_link(self, attempt: FileAttempt) -> SafeString | str:
+        return link_to(attempt.row)
+
+    @admin.display(description="job")
+    def job_link(self, attempt: FileAttempt) -> SafeString | str:
+        return link_to(attempt.row.job)
+
+    @admin.display(description="organization")
+    def organization_link(self, attempt: FileAttempt) -> SafeString | str:
+        return link_to(attempt.row.organization)
+
+    @admin.display(description="took")
+    def took(self, attempt: FileAttempt) -> str:
+        return span(attempt.started_at, attempt.ended_at)
+
+    @admin.display(description="peak memory")
+    def memory(self, attempt: FileAttempt) -> str:
+        return f"{attempt.peak_rss_bytes / MEGABYTE:.0f} MB" if attempt.peak_rss_bytes else "-"
+
+    @admin.display(description="processor time")
+    def processor_time(self, attempt: FileAttempt) -> str:
+        return f"{attempt.cpu_seconds:.1f} s" if attempt.cpu_seconds else "-"
+
+    @admin.display(description="traceback")
+    def traceback_shown(self, attempt: FileAttempt) -> SafeString | str:
+        if not attempt.traceback:
+            return "none"
+        return format_html('<pre tabindex="0">{}</pre>', attempt.traceback)

@@ -1,0 +1,154 @@
+"""Jobs in the admin."""
+
+# Django's admin classes are generic for the type checker only, not when they run.
+# mypy: disable-error-code="type-arg"
+
+import json
+
+from django.contrib import admin
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from apps.accounts.actor import Actor
+from apps.accounts.admin import OrganizationFilter
+from apps.accounts.models import User
+from apps.core.admin import LinkedFilter, MadeFilter, link_to, link_to_list, one_of
+from apps.core.admin_actions import ServiceAction, ServiceAdmin
+from apps.jobs import services
+from apps.jobs.admin.common import CHANGE_JOB, DELETE_JOB, PRIORITY, operations, span, state_of
+from apps.jobs.models import BatchFile, BatchJob
+from apps.jobs.states import CLOSED, JOB_STATES, OPEN
+from apps.queue.models import Priority
+
+
+def _cancel(user: User, job: BatchJob) -> None:
+    services.cancel_job(actor=Actor.operator(user, job.organization), job=job)
+
+
+def _retry(user: User, job: BatchJob) -> None:
+    services.retry_job(actor=Actor.operator(user, job.organization), job=job)
+
+
+def _delete(user: User, job: BatchJob) -> None:
+    services.delete_job(actor=Actor.operator(user, job.organization), job=job)
+
+
+@admin.register(BatchJob)
+class BatchJobAdmin(ServiceAdmin):
+    list_display = (
+        "__str__",
+        "state_shown",
+        "progress",
+        "operation",
+        "priority",
+        "organization_link",
+        "creator",
+        "created_at",
+        "took",
+        "files_link",
+    )
+    list_select_related = ("organization", "created_by")
+    list_filter = (
+        one_of("state", JOB_STATES),
+        one_of("operation", operations),
+        PRIORITY,
+        MadeFilter,
+        OrganizationFilter,
+        ("created_by", LinkedFilter),
+    )
+    ordering = ("-id",)
+    sortable_by = ()
+    search_fields = ("name",)
+    id_lookups = ("pk", "files__pk", "organization")
+    email_lookups = ("created_by__email",)
+    search_help_text = (
+        "A job's id or its start, the id of a file or an organization, the e-mail address of the "
+        "person who made it, or a part of its name."
+    )
+    fieldsets = (
+        (None, {"fields": ("id", "name", "organization_link", "creator")}),
+        ("What", {"fields": ("operation", "priority_shown", "options_shown")}),
+        ("Files", {"fields": ("state_shown", "progress", "counts_shown", "files_link")}),
+        (
+            "When",
+            {"fields": ("created_at", "started_at", "finished_at", "took", "expires_at")},
+        ),
+        ("Inside", {"fields": ("run", "revision")}),
+    )
+    service_actions = (
+        ServiceAction(
+            name="cancel",
+            label="Cancel",
+            done="Cancelled",
+            effect="Files that wait are cancelled at once, running ones as soon as their worker "
+            "sees it. What was read before stays. Jobs that have ended are skipped.",
+            permission=CHANGE_JOB,
+            perform=_cancel,
+            fits=lambda job: job.state in OPEN,
+        ),
+        ServiceAction(
+            name="retry",
+            label="Retry failed",
+            done="Run again",
+            effect="Files that failed, were cancelled or are quarantined run again; the others "
+            "stay as they are. Jobs that have not ended, or with nothing to retry, are skipped.",
+            permission=CHANGE_JOB,
+            perform=_retry,
+            fits=lambda job: (
+                job.state in CLOSED and bool(job.failed or job.cancelled or job.quarantined)
+            ),
+        ),
+        ServiceAction(
+            name="delete",
+            label="Delete",
+            done="Deleted",
+            effect="The jobs go for good, with their files, attempts and results, and all bytes "
+            "that no other job uses. Jobs that have not ended are skipped.",
+            permission=DELETE_JOB,
+            perform=_delete,
+            deletes=True,
+            fits=lambda job: job.state in CLOSED,
+        ),
+    )
+
+    @admin.display(description="state")
+    def state_shown(self, job: BatchJob) -> SafeString:
+        return state_of(job.state)
+
+    @admin.display(description="ended")
+    def progress(self, job: BatchJob) -> SafeString:
+        return format_html(
+            '<progress max="{1}" value="{0}" aria-label="files ended"></progress> {0} of {1}',
+            job.finished_count,
+            job.total,
+        )
+
+    @admin.display(description="files by state")
+    def counts_shown(self, job: BatchJob) -> str:
+        told = [f"{count} {state}" for state, count in job.counts.items() if count]
+        return ", ".join(told) or "none has ended"
+
+    @admin.display(description="organization")
+    def organization_link(self, job: BatchJob) -> SafeString | str:
+        return link_to(job.organization)
+
+    @admin.display(description="made by")
+    def creator(self, job: BatchJob) -> SafeString | str:
+        return link_to(job.created_by)
+
+    @admin.display(description="took")
+    def took(self, job: BatchJob) -> str:
+        return span(job.started_at, job.finished_at)
+
+    @admin.display(description="files")
+    def files_link(self, job: BatchJob) -> SafeString:
+        text = f"{job.total} file{'s' if job.total != 1 else ''}"
+        return link_to_list(BatchFile, text, job__id__exact=job.pk)
+
+    @admin.display(description="priority")
+    def priority_shown(self, job: BatchJob) -> str:
+        return str(Priority(job.priority).label)
+
+    @admin.display(description="options")
+    def options_shown(self, job: BatchJob) -> SafeString:
+        return format_html("<pre>{}</pre>", json.dumps(job.options, indent=2, ensure_ascii=False))

@@ -1,0 +1,72 @@
+"""A submission's plain fields, and what makes two submissions the same: for every form of it."""
+
+import hashlib
+import json
+
+from apps.core.errors import FieldError, InvalidInput
+from apps.jobs.api.serializers import PRIORITIES
+from apps.jobs.operations import check_operation, parse_options
+from apps.jobs.services import Submission
+from apps.jobs.upload import Received
+from apps.queue.models import Priority
+
+FIELDS = frozenset({"operation", "priority", "name", "options"})
+MAX_KEY = 255
+MAX_JOB_NAME = 200
+
+
+def read_submission(fields: dict[str, str]) -> Submission:
+    """The submission in a form's plain fields. Raises InvalidInput or OperationUnavailable."""
+    if unknown := sorted(set(fields) - FIELDS):
+        errors = [FieldError(name, "unknown", "There is no such field.") for name in unknown]
+        raise InvalidInput(f"Unknown fields: {', '.join(unknown)}.", errors=errors)
+    return Submission(
+        operation=check_operation(fields.get("operation", "extract")),
+        options=parse_options(_decoded(fields.get("options", "{}"))),
+        priority=_priority(fields.get("priority", "normal")),
+        name=_job_name(fields.get("name", "")),
+    )
+
+
+def _decoded(options: str) -> object:
+    try:
+        decoded: object = json.loads(options)
+    except (ValueError, RecursionError) as error:
+        detail = "options must be a JSON object."
+        raise InvalidInput(detail, errors=[FieldError("options", "invalid", detail)]) from error
+    return decoded
+
+
+def _priority(given: str) -> Priority:
+    if given not in PRIORITIES:
+        detail = f"priority must be one of {', '.join(PRIORITIES)}."
+        raise InvalidInput(detail, errors=[FieldError("priority", "unknown", detail)])
+    return Priority(PRIORITIES[given])
+
+
+def _job_name(given: str) -> str:
+    name = "".join(c for c in given if c.isprintable()).strip()
+    if len(name) > MAX_JOB_NAME:
+        detail = f"name takes at most {MAX_JOB_NAME} characters."
+        raise InvalidInput(detail, errors=[FieldError("name", "too_long", detail)])
+    return name
+
+
+def check_key(key: str) -> str:
+    """`key` if it can be an Idempotency-Key. Raises InvalidInput."""
+    if not (0 < len(key) <= MAX_KEY and key.isprintable()):
+        detail = f"Idempotency-Key takes 1 to {MAX_KEY} printable characters."
+        raise InvalidInput(detail, errors=[FieldError("Idempotency-Key", "invalid", detail)])
+    return key
+
+
+def fingerprint(submission: Submission, files: list[Received]) -> str:
+    """A SHA-256 over everything that makes two submissions the same request."""
+    parts = [
+        submission.operation,
+        submission.options.to_json(),
+        submission.priority,
+        submission.name,
+        [[each.name, each.size_bytes, each.sha256] for each in files],
+    ]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

@@ -1,0 +1,78 @@
+"""What every page needs around its content: who, where, and how they like it."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from django.db.models.functions import Lower
+from django.http import HttpRequest
+
+from apps.accounts.actor import Actor
+from apps.accounts.errors import Forbidden
+from apps.accounts.models import Organization, User
+
+THEMES = ("system", "light", "dark")
+SIDEBARS = ("expanded", "collapsed")
+
+
+@dataclass(frozen=True)
+class Preferences:
+    """How a browser likes its pages, from its own cookies: right at first paint."""
+
+    theme: str
+    sidebar: str
+
+    @classmethod
+    def of(cls, request: HttpRequest) -> "Preferences":
+        theme = request.COOKIES.get("theme", "")
+        sidebar = request.COOKIES.get("sidebar", "")
+        return cls(
+            theme if theme in THEMES else THEMES[0],
+            sidebar if sidebar in SIDEBARS else SIDEBARS[0],
+        )
+
+
+class Shell:
+    """The frame of a page. What costs a query is asked only by the page that shows it."""
+
+    themes = THEMES
+
+    def __init__(self, request: HttpRequest) -> None:
+        self._request = request
+        self.preferences = Preferences.of(request)
+
+    @cached_property
+    def actor(self) -> Actor | None:
+        """Who is signed in, where they work; None for nobody, or a member of nothing."""
+        user = getattr(self._request, "user", None)
+        if not isinstance(user, User):
+            return None
+        try:
+            return Actor.of_request(self._request)
+        except Forbidden:
+            return None
+
+    @cached_property
+    def organizations(self) -> list[Organization]:
+        """Those that can be switched to, by name."""
+        user = self.actor.user if self.actor else None
+        if user is None:
+            return []
+        return list(Organization.objects.visible_to(user).order_by(Lower("name"), "pk"))
+
+    @property
+    def may_submit(self) -> bool:
+        return self.actor is not None and self.actor.may("create", "jobs")
+
+    @property
+    def section(self) -> str:
+        """Which entry of the navigation the page belongs to."""
+        match = self._request.resolver_match
+        if match and match.namespace != "web":
+            return "api"
+        name = (match.url_name or "") if match else ""
+        return "jobs" if name.startswith(("job", "file")) else name
+
+
+def shell(request: HttpRequest) -> dict[str, Shell]:
+    """Django's context processor: `shell` in every template."""
+    return {"shell": Shell(request)}

@@ -1,0 +1,84 @@
+"""The start page: what runs, what failed, what is new."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils import timezone
+
+from apps.accounts.actor import Actor
+from apps.accounts.models import Organization
+from apps.jobs.models import BatchJob
+from apps.jobs.states import JobState
+from apps.web.access import members_only
+from apps.web.filters import GROUPS, NEWEST_FIRST
+from apps.web.rows import fills, fingerprint, reasons_of, rows_of
+
+SHOWN = 6
+FAILED_DAYS = 7
+"""Failures of longer ago are found in the list; here they would only be in the way."""
+
+
+@dataclass(frozen=True)
+class Overview:
+    """The newest jobs of each kind; three queries."""
+
+    running: list[BatchJob]
+    failed: list[BatchJob]
+    new: list[BatchJob]
+
+    @classmethod
+    def of(cls, organization: Organization) -> "Overview":
+        jobs = BatchJob.objects.in_organization(organization)
+        ended = jobs.order_by("-finished_at")
+        recently = timezone.now() - timedelta(days=FAILED_DAYS)
+        failed = ended.filter(state__in=sorted(GROUPS["failed"][1]), finished_at__gte=recently)
+        return cls(
+            list(jobs.open().order_by(*NEWEST_FIRST)[:SHOWN]),
+            list(failed[:SHOWN]),
+            list(ended.filter(state=JobState.SUCCEEDED)[:SHOWN]),
+        )
+
+    @property
+    def jobs(self) -> list[BatchJob]:
+        return self.running + self.failed + self.new
+
+    @property
+    def fingerprint(self) -> str:
+        # A job that moves from one list to another has a new revision.
+        return fingerprint(self.jobs)
+
+
+@members_only
+def dashboard(request: HttpRequest, actor: Actor) -> HttpResponse:
+    """The page, or for a page that is open its lists alone: 204 when they are as they were `seen`.
+
+    A fixed number of queries.
+    """
+    actor.require("read", "jobs")
+    overview = Overview.of(actor.organization)
+    is_part = fills(request, "overview")
+    if is_part and request.GET.get("seen") == overview.fingerprint:
+        return HttpResponse(status=204)
+    template = "web/_overview.html" if is_part else "web/dashboard.html"
+    return render(request, template, _context(request, actor, overview))
+
+
+def _context(request: HttpRequest, actor: Actor, overview: Overview) -> dict[str, object]:
+    rows = rows_of(overview.jobs, reasons=reasons_of(overview.failed))
+    first, second = len(overview.running), len(overview.running) + len(overview.failed)
+    return {
+        "overview": overview,
+        "running": rows[:first],
+        "failed": rows[first:second],
+        "new": rows[second:],
+        "failed_days": FAILED_DAYS,
+        "has_jobs": bool(rows) or _has_any(actor.organization),
+        "upload_url": request.build_absolute_uri(reverse("batch-upload")),
+    }
+
+
+def _has_any(organization: Organization) -> bool:
+    return bool(BatchJob.objects.in_organization(organization).exists())

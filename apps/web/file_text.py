@@ -1,0 +1,117 @@
+"""One page of what was read from a file, bounded however much that was."""
+
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.utils import timezone
+from django.utils.formats import date_format
+
+from apps.jobs import results, storage
+from apps.jobs.models import FileResult
+
+logger = logging.getLogger(__name__)
+
+MAX_STORED_BYTES = 8 * 1024 * 1024
+"""An extraction larger than this is not read into the web process: it is there to download."""
+MAX_SHOWN_CHARACTERS = 200_000
+
+
+@dataclass(frozen=True)
+class Excerpt:
+    """One page. `number` is its own in the document, `place` (from 1) among the `count` read.
+
+    `has_all` says that these are the pages from 1 on without a gap; `unknown` is what was asked
+    for instead when no page is called that; `ocr` names the pages that were read from a picture.
+    """
+
+    number: int
+    text: str
+    is_cut: bool
+    is_ocr: bool
+    confidence: float | None
+    place: int
+    count: int
+    previous: int | None
+    next: int | None
+    first: int
+    last: int
+    has_all: bool
+    unknown: str
+    ocr: str
+
+
+@dataclass(frozen=True)
+class Absent:
+    """Why no text is shown. `is_stored`: it can be downloaded all the same."""
+
+    title: str
+    detail: str
+    is_stored: bool = False
+
+
+def excerpt(result: FileResult, asked: str) -> Excerpt | Absent:
+    """The page whose number is written in `asked`; the first for none or an unknown one."""
+    if result.content.size_bytes > MAX_STORED_BYTES:
+        if not storage.path_of(result.content).exists():
+            return _missing(result)
+        return Absent(
+            "The text is too long for this page", "Download it to read it.", is_stored=True
+        )
+    try:
+        pages = results.extraction(result)["pages"]
+    except (OSError, json.JSONDecodeError) as error:
+        logger.error("the result of file %s cannot be read: %s", result.file_id, error)
+        return _missing(result)
+    if not pages:
+        return Absent("There is no text", "No page of the document was read.", is_stored=True)
+    numbers = [page["number"] for page in pages]
+    wanted = _number(asked)
+    place = numbers.index(wanted) if wanted in numbers else 0
+    page = pages[place]
+    return Excerpt(
+        number=page["number"],
+        text=page["text"][:MAX_SHOWN_CHARACTERS],
+        is_cut=len(page["text"]) > MAX_SHOWN_CHARACTERS,
+        is_ocr=page["ocr"],
+        confidence=page.get("confidence"),
+        place=place + 1,
+        count=len(pages),
+        previous=numbers[place - 1] if place else None,
+        next=numbers[place + 1] if place + 1 < len(pages) else None,
+        first=numbers[0],
+        last=numbers[-1],
+        has_all=numbers == list(range(1, len(pages) + 1)),
+        unknown=asked[:20] if asked and wanted not in numbers else "",
+        ocr=ranges([page["number"] for page in pages if page["ocr"]]),
+    )
+
+
+def _missing(result: FileResult) -> Absent:
+    until = result.file.job.expires_at
+    kept = "was kept" if until < timezone.now() else "should be kept"
+    return Absent(
+        "The text is not there any more",
+        f"What was read from this file {kept} until {date_format(until, 'j M Y')}, and cannot be "
+        "found in storage. Submit the file again to have it read anew.",
+    )
+
+
+def _number(asked: str) -> int | None:
+    try:
+        return int(asked)
+    except ValueError:
+        return None
+
+
+def ranges(numbers: Sequence[int]) -> str:
+    """Ascending `numbers` as people write them: `1-3, 7`."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and runs[-1][-1] == number - 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    told = (f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
+    return ", ".join(told)

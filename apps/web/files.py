@@ -1,0 +1,188 @@
+"""The page of one file: its text by page, what it is, and every attempt at it."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.conf.locale import LANG_INFO
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_POST, require_safe
+from django_htmx.http import HttpResponseClientRefresh
+
+from apps.accounts.actor import Actor
+from apps.jobs import storage
+from apps.jobs.errors import JobUnfinished, NothingToRetry
+from apps.jobs.models import BatchFile, FileAttempt
+from apps.jobs.reading import file_of
+from apps.jobs.services import retry_job
+from apps.jobs.states import CLOSED
+from apps.processors.kinds import KINDS
+from apps.queue.retry import FailureClass
+from apps.queue.states import UNFINISHED, State
+from apps.web.access import members_only
+from apps.web.advice import CLASS_WORDS, soon, trouble_of
+from apps.web.file_text import Absent, Excerpt, excerpt
+from apps.web.words import STATE_WORDS, job_title
+
+MAX_ATTEMPTS = 50
+PLAIN = frozenset({"txt", "csv", "eml"})
+"""Kinds whose lines are shown as they stand."""
+FIRST_METADATA = ("title", "subject", "author", "from", "to", "cc", "date")
+OTHER_LANGUAGES = {"la": "Latin", "zh": "Chinese", "zxx": "none"}
+"""Names of languages that are recognized and that Django has no name for."""
+
+
+@require_safe
+@members_only
+def file(request: HttpRequest, actor: Actor, file_id: UUID) -> HttpResponse:
+    """The page; `?page=` chooses the page of the document that is shown."""
+    file = file_of(actor, file_id)
+    text = _text(file, request.GET.get("page", ""))
+    may_retry, why_not = _retry(actor, file)
+    context = _live(file) | {
+        **_around(file),
+        "result": getattr(file, "result", None),
+        "text": text,
+        "has_text": isinstance(text, Excerpt) or (text is not None and text.is_stored),
+        "has_original": file.content is not None and storage.path_of(file.content).exists(),
+        "may_retry": may_retry,
+        "why_no_retry": why_not,
+        "took": _took(file),
+        "metadata": _metadata(file),
+        "language": _language(file),
+        "has_pages": file.kind in KINDS and KINDS[file.kind].family == "pages",
+        "is_plain": file.kind in PLAIN,
+    }
+    return render(request, "web/file.html", context)
+
+
+@require_safe
+@members_only
+def live(request: HttpRequest, actor: Actor, file_id: UUID) -> HttpResponse:
+    """What moves while the file waits or runs; 204 when it is as the page has `seen` it.
+
+    Once the file has ended the page is asked to load itself anew.
+    """
+    file = file_of(actor, file_id)
+    if file.state not in UNFINISHED:
+        return HttpResponseClientRefresh()
+    if request.GET.get("seen") == _token(file):
+        return HttpResponse(status=204)
+    return render(request, "web/_file_news.html", _live(file))
+
+
+@require_POST
+@members_only
+def retry(request: HttpRequest, actor: Actor, file_id: UUID) -> HttpResponse:
+    """Runs the file again. Raises Forbidden and NotFound; a conflict is told on its page."""
+    file = file_of(actor, file_id)
+    try:
+        retry_job(actor=actor, job=file.job, only=file)
+    except (JobUnfinished, NothingToRetry) as refusal:
+        messages.error(request, refusal.detail)
+    else:
+        messages.success(request, "The file is in line again.")
+    return redirect("web:file", file_id)
+
+
+def _live(file: BatchFile) -> dict[str, Any]:
+    """What changes by itself until the file has ended."""
+    return {
+        "file": file,
+        "state": _state(file),
+        "state_label": STATE_WORDS[_state(file)][0],
+        "is_moving": file.state in UNFINISHED,
+        "soon": soon(file.available_at),
+        "percent": int(file.progress * 100),
+        "trouble": trouble_of(file),
+        "attempts": _attempts(file),
+        "token": _token(file),
+    }
+
+
+def _state(file: BatchFile) -> str:
+    """The state as people see it: one that runs and shall stop is being cancelled."""
+    is_stopping = file.state == State.RUNNING and file.cancel_requested
+    return "cancelling" if is_stopping else file.state
+
+
+def _token(file: BatchFile) -> str:
+    """All that `_live` shows of an unfinished file, in short."""
+    shown = (_state(file), file.attempts, int(file.progress * 100), file.stage)
+    return "~".join(map(str, (*shown, soon(file.available_at))))
+
+
+@dataclass(frozen=True)
+class Tried:
+    """An attempt as its row shows it; `seconds` is None while it runs."""
+
+    attempt: FileAttempt
+    seconds: float | None
+    reason: str
+
+
+def _attempts(file: BatchFile) -> list[Tried]:
+    """The latest first. Tracebacks are for operators: long, and not asked for."""
+    attempts = FileAttempt.objects.filter(row=file).defer("traceback").order_by("-number")
+    return [_tried(attempt) for attempt in attempts[:MAX_ATTEMPTS]]
+
+
+def _tried(attempt: FileAttempt) -> Tried:
+    why = attempt.failure_class
+    ended = attempt.ended_at
+    seconds = (ended - attempt.started_at).total_seconds() if ended else None
+    return Tried(attempt, seconds, CLASS_WORDS[FailureClass(why)] if why else "")
+
+
+def _around(file: BatchFile) -> dict[str, Any]:
+    """The files `before` and `after` this one, where there are any, and what its job is called."""
+    wanted = (1, file.position - 1, file.position + 1)
+    files = BatchFile.objects.filter(job_id=file.job_id, position__in=wanted)
+    found = {each.position: each for each in files.only("id", "position", "name")}
+    return {
+        "before": found.get(file.position - 1),
+        "after": found.get(file.position + 1),
+        "job_title": job_title(file.job.name, found.get(1, file).name, file.job.total),
+    }
+
+
+def _retry(actor: Actor, file: BatchFile) -> tuple[bool, str]:
+    """Whether to offer another run, and if not, why, where that is worth saying."""
+    job = file.job
+    if file.state not in (State.FAILED, State.CANCELLED, State.QUARANTINED):
+        return False, ""
+    if not actor.may("update", "jobs", created_by_id=job.created_by_id):
+        return False, ""
+    if file.state == State.QUARANTINED and not actor.may("update", "jobs"):
+        return False, "Quarantined: an owner or admin of the organization can run it again."
+    if job.state not in CLOSED:
+        return False, "It can be run again once its job has finished."
+    return True, ""
+
+
+def _text(file: BatchFile, asked: str) -> Excerpt | Absent | None:
+    return excerpt(file.result, asked) if hasattr(file, "result") else None
+
+
+def _took(file: BatchFile) -> float | None:
+    """Seconds from the first start of this run to its end."""
+    if file.started_at is None or file.finished_at is None:
+        return None
+    return (file.finished_at - file.started_at).total_seconds()
+
+
+def _metadata(file: BatchFile) -> list[tuple[str, str]]:
+    """What the document says of itself: (label, value), who and what it is first."""
+    found = file.result.metadata if hasattr(file, "result") else {}
+    known = [key for key in FIRST_METADATA if key in found]
+    keys = known + sorted(found.keys() - set(known))
+    return [(key.replace("_", " ").capitalize(), found[key]) for key in keys]
+
+
+def _language(file: BatchFile) -> str:
+    """The name of the language, or its code where there is none."""
+    code = file.result.language if hasattr(file, "result") else ""
+    name: str = LANG_INFO.get(code, {}).get("name", OTHER_LANGUAGES.get(code, code))
+    return name

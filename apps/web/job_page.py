@@ -1,0 +1,251 @@
+"""What the page of one job tells. Plain values for its templates, read in few queries."""
+
+import time
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
+from urllib.parse import urlencode
+
+from django.urls import reverse
+from django.utils import timezone
+
+from apps.accounts.actor import Actor
+from apps.core.errors import NotFound
+from apps.jobs.live import Live
+from apps.jobs.models import BatchFile, BatchJob, FileResult
+from apps.jobs.progress import eta_seconds, fraction
+from apps.jobs.results import files_in_order
+from apps.jobs.states import CLOSED, FILE_STATES, OPEN, JobState
+from apps.queue.doorbell import live_slots
+from apps.queue.models import Priority
+from apps.queue.states import READY, UNFINISHED, State
+from apps.web import words
+
+FEW_FILES = 10
+"""Up to so many, a filter by state would only be in the way."""
+QUARTER = 25
+
+
+@dataclass(frozen=True)
+class Row:
+    """A file in the table."""
+
+    file: BatchFile
+
+    @property
+    def result(self) -> FileResult | None:
+        return getattr(self.file, "result", None)
+
+    @property
+    def state(self) -> str:
+        stops = self.file.state == State.RUNNING and self.file.cancel_requested
+        return str(JobState.CANCELLING if stops else self.file.state)
+
+    @property
+    def percent(self) -> int:
+        return int(self.file.progress * 100)
+
+    @property
+    def next_try(self) -> str:
+        """When a file that waits to be tried again will be, in words; else empty."""
+        if self.file.state != State.RETRY_WAIT:
+            return ""
+        wait = (self.file.available_at - timezone.now()).total_seconds()
+        return f"Next try in {words.duration(wait)}." if wait > 0 else "Next try as soon as it can."
+
+    @property
+    def seconds(self) -> float | None:
+        """From the first start to the end; None where either is missing."""
+        if self.file.started_at is None or self.file.finished_at is None:
+            return None
+        return float((self.file.finished_at - self.file.started_at).total_seconds())
+
+
+@dataclass(frozen=True)
+class Chip:
+    """A choice of files by state; `state` is empty for all."""
+
+    state: str
+    label: str
+    count: int
+    is_chosen: bool
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked before something that cannot be taken back."""
+
+    name: str
+    heading: str
+    text: str
+    yes: str
+    no: str
+
+
+class JobPage:
+    """One job as `actor` sees it; in the table only its files in state `chosen`, if that is one.
+
+    The job was read before its files are, and all that moves is told from one reading of these:
+    so what is shown may be ahead of the revision it goes by, and never behind it. Raises NotFound
+    when the job is gone.
+    """
+
+    def __init__(self, job: BatchJob, actor: Actor, *, chosen: str = "") -> None:
+        self.job = job
+        self.actor = actor
+        self.chosen = chosen if chosen in FILE_STATES else ""
+        self.files = files_in_order(job)
+        if not self.files:  # deleted since it was found
+            raise NotFound("There is no such job.")
+        self._read_at = int(time.time())
+
+    # --- who and what
+
+    @property
+    def title(self) -> str:
+        return words.job_title(self.job.name, self.files[0].name, self.job.total)
+
+    @property
+    def priority(self) -> str:
+        return str(Priority(self.job.priority).label)
+
+    @property
+    def is_open(self) -> bool:
+        return self.job.state in OPEN
+
+    # --- how far it is
+
+    @cached_property
+    def live(self) -> Live:
+        states = Counter(file.state for file in self.files)
+        begun = sum(file.progress for file in self.files if file.state in UNFINISHED)
+        progress = round(fraction(self.job.total, self.done, begun), 4)
+        counts = {"total": self.job.total, **{state: states[state] for state in FILE_STATES}}
+        return Live(counts, progress, self._eta(progress))
+
+    def _eta(self, progress: float) -> int | None:
+        if self.job.state != JobState.RUNNING or self.job.started_at is None:
+            return None
+        return eta_seconds(progress, (timezone.now() - self.job.started_at).total_seconds())
+
+    @property
+    def done(self) -> int:
+        return sum(file.state not in UNFINISHED for file in self.files)
+
+    @property
+    def took(self) -> float | None:
+        """Seconds from the first start to the end; None while open, or when nothing started."""
+        if self.job.started_at is None or self.job.finished_at is None:
+            return None
+        return float((self.job.finished_at - self.job.started_at).total_seconds())
+
+    @cached_property
+    def place(self) -> str:
+        """Where a job that waits stands in line, in words; else empty."""
+        if self.job.state != JobState.QUEUED:
+            return ""
+        before = BatchFile.objects.waiting_before([self.job]).get(self.job.pk)
+        if before is None:
+            return ""
+        return f"{words.files(before)} before it" if before else "next in line"
+
+    @cached_property
+    def is_stuck(self) -> bool:
+        """Whether files wait and no living worker would take any of them."""
+        if not self.is_open or self.live.counts[State.RUNNING]:
+            return False
+        lanes = {file.lane for file in self.files if file.state in READY}
+        return bool(lanes) and not any(live_slots(lane) for lane in sorted(lanes))
+
+    @property
+    def news(self) -> str:
+        """What a screen reader says by itself: each quarter, and the end."""
+        if self.job.state in CLOSED:
+            return f"Job finished: {words.outcome(self.live.counts)}."
+        if self.job.state == JobState.CANCELLING:
+            return "The job is being cancelled."
+        quarters = self.live.percent // QUARTER * QUARTER
+        return f"{quarters} % done." if quarters else ""
+
+    # --- the table
+
+    @property
+    def rows(self) -> list[Row]:
+        return [Row(file) for file in self.files if self.chosen in ("", file.state)]
+
+    @property
+    def chips(self) -> list[Chip]:
+        """All and each state that there is; none where there is little to choose from."""
+        counts = {s: n for s in FILE_STATES if (n := self.live.counts[s]) or s == self.chosen}
+        if not self.chosen and (len(self.files) <= FEW_FILES or len(counts) < 2):
+            return []
+        states = [Chip(s, words.STATE_WORDS[s][0], n, s == self.chosen) for s, n in counts.items()]
+        return [Chip("", "All", len(self.files), not self.chosen), *states]
+
+    # --- what can be done
+
+    @property
+    def has_results(self) -> bool:
+        return any(hasattr(file, "result") for file in self.files)
+
+    @property
+    def may_update(self) -> bool:
+        return self.actor.may("update", "jobs", created_by_id=self.job.created_by_id)
+
+    @property
+    def may_delete(self) -> bool:
+        return self.actor.may("delete", "jobs", created_by_id=self.job.created_by_id)
+
+    @property
+    def may_cancel(self) -> bool:
+        return self.may_update and self.job.state in (JobState.QUEUED, JobState.RUNNING)
+
+    @property
+    def retried(self) -> int:
+        """How many files a retry would run again: 0 while the job is open, or for a reader."""
+        if self.is_open or not self.may_update:
+            return 0
+        states = [State.FAILED, State.CANCELLED]
+        if self.actor.may("update", "jobs"):
+            states.append(State.QUARANTINED)
+        return sum(self.live.counts[state] for state in states)
+
+    @property
+    def questions(self) -> list[Question]:
+        """Those that this page may come to ask while it is open."""
+        asked = [cancel_question(self.job)] if self.may_cancel else []
+        return [*asked, delete_question(self.job)] if self.may_delete else asked
+
+    # --- how the page asks for news
+
+    @property
+    def poll_url(self) -> str:
+        """Where to ask for what is newer than this."""
+        known: dict[str, str | int] = {"revision": self.job.revision, "at": self._read_at}
+        if self.chosen:
+            known["state"] = self.chosen
+        return f"{reverse('web:job-live', args=[self.job.pk])}?{urlencode(known)}"
+
+
+def cancel_question(job: BatchJob) -> Question:
+    return Question(
+        name="cancel",
+        heading="Cancel this job?",
+        text=(
+            f"It has {words.files(job.total)}. Those that wait are not started, those that run "
+            "stop within seconds. Results so far stay, and the rest can be run again later."
+        ),
+        yes="Cancel the job",
+        no="Let it run",
+    )
+
+
+def delete_question(job: BatchJob) -> Question:
+    whole = "its file and the result" if job.total == 1 else f"its {job.total} files and results"
+    return Question(
+        name="delete",
+        heading="Delete this job?",
+        text=f"The job, {whole} are removed for good. Nobody can bring them back.",
+        yes="Delete the job",
+        no="Keep it",
+    )

@@ -1,0 +1,88 @@
+"""The list of jobs."""
+
+from dataclasses import dataclass, replace
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django_htmx.http import replace_url
+from rest_framework.request import Request
+
+from apps.accounts.actor import Actor
+from apps.core.errors import InvalidInput
+from apps.core.pagination import CursorPagination
+from apps.jobs.models import BatchJob
+from apps.jobs.states import OPEN
+from apps.web.access import members_only
+from apps.web.filters import SEARCHED, Filters, Found, find
+from apps.web.rows import fills, fingerprint, rows_of
+
+
+class Pages(CursorPagination):
+    """As the API's, but of one size."""
+
+    def get_page_size(self, request: Request) -> int:
+        return 50
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page: its jobs, and the addresses of itself and of those around it, "" for none."""
+
+    jobs: list[BatchJob]
+    here: str
+    newer: str
+    older: str
+
+    @classmethod
+    def of(cls, request: HttpRequest, found: Found, filters: Filters) -> "Page":
+        """The page that the request's cursor names. Raises InvalidInput for a bad cursor."""
+        pages = Pages()
+        jobs = pages.paginate_queryset(found.jobs, Request(request)) or []
+        pages.base_url = filters.url
+        here = filters.url if pages.cursor is None else pages.encode_cursor(pages.cursor)
+        return cls(jobs, here, pages.get_previous_link() or "", pages.get_next_link() or "")
+
+    @property
+    def fingerprint(self) -> str:
+        return fingerprint(self.jobs, self.newer, self.older)
+
+    @property
+    def beat(self) -> str:
+        """How often it asks for news: rarely for new jobs on top, never where nothing can come."""
+        if any(job.state in OPEN for job in self.jobs):
+            return "beat"
+        return "" if self.newer else "slowbeat"
+
+
+@members_only
+def jobs(request: HttpRequest, actor: Actor) -> HttpResponse:
+    """The page, or for a page that is open its list alone: 204 when that is as it was `seen`."""
+    actor.require("read", "jobs")
+    filters = Filters.of(request.GET)
+    mine = BatchJob.objects.in_organization(actor.organization).select_related("created_by")
+    found = find(mine, filters)
+    try:
+        page = Page.of(request, found, filters)
+    except InvalidInput:
+        messages.warning(request, "That page of the list is not there; these are the newest jobs.")
+        return redirect(filters.url)
+    if not fills(request, "list"):
+        return render(request, "web/jobs.html", _context(page, filters, found))
+    if request.GET.get("seen") == page.fingerprint:
+        return HttpResponse(status=204)
+    response = render(request, "web/_job_list.html", _context(page, filters, found))
+    # Somebody typed: the address follows, without a step in the browser's history per letter.
+    return response if "seen" in request.GET else replace_url(response, page.here)
+
+
+def _context(page: Page, filters: Filters, found: Found) -> dict[str, object]:
+    older = replace(filters, until=found.older_from).url if found.older_from else ""
+    return {
+        "page": page,
+        "filters": filters,
+        "rows": rows_of(page.jobs),
+        "searched": SEARCHED,
+        "older_from": found.older_from,
+        "search_older": older,
+    }

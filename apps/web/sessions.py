@@ -1,0 +1,113 @@
+"""Signing in and out, the organization one works in, and how one likes the pages."""
+
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from django.contrib import messages
+from django.contrib.auth import logout
+from django.contrib.auth.forms import AuthenticationForm
+from django.contrib.auth.views import LoginView
+from django.forms import CharField, EmailField, EmailInput, PasswordInput
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.http import require_POST
+
+from apps.accounts.actor import SESSION_KEY, Actor
+from apps.accounts.models import Organization
+from apps.core.errors import NotFound
+from apps.web.access import members_only
+from apps.web.context import SIDEBARS, THEMES
+
+PREFERENCES = {"theme": THEMES, "sidebar": SIDEBARS}
+A_YEAR = 365 * 24 * 3600
+PASSWORD_MAX_LENGTH = 1024
+"""Characters of a password that are read: hashing megabytes would keep the server busy."""
+
+
+class SignInForm(AuthenticationForm):
+    """Django's, asking for an e-mail address. It tells nobody which addresses have an account."""
+
+    username = EmailField(
+        label="E-mail address",
+        error_messages={"required": "Enter your e-mail address."},
+        widget=EmailInput(attrs={"autofocus": True, "autocomplete": "username"}),
+    )
+    password = CharField(
+        label="Password",
+        strip=False,
+        max_length=PASSWORD_MAX_LENGTH,
+        error_messages={
+            "required": "Enter your password.",
+            "max_length": f"A password has at most {PASSWORD_MAX_LENGTH} characters.",
+        },
+        widget=PasswordInput(attrs={"autocomplete": "current-password"}),
+    )
+    error_messages = {
+        "invalid_login": "This e-mail address and password do not belong together.",
+    }
+
+
+class SignIn(LoginView):
+    """Django's, which takes a new session key at the sign-in and leads to addresses of this site
+    only."""
+
+    form_class = SignInForm
+    template_name = "web/sign_in.html"
+    redirect_authenticated_user = True
+
+    def get_redirect_url(self) -> str:  # type: ignore[override]  # the stubs' Django is a later one
+        target = super().get_redirect_url()
+        # Who is signed in already would be led from here to here.
+        return "" if urlsplit(target).path == self.request.path else target
+
+    def form_invalid(self, form: AuthenticationForm) -> HttpResponse:
+        if form.non_field_errors():  # of which no field knows by itself
+            told: dict[str, Any] = {"aria-invalid": "true", "aria-describedby": "sign-in-problem"}
+            for field in form.fields.values():
+                field.widget.attrs |= told
+        return super().form_invalid(form)
+
+
+@require_POST
+def sign_out(request: HttpRequest) -> HttpResponse:
+    """Ends the session."""
+    logout(request)
+    messages.info(request, "You are signed out.")
+    return redirect("web:sign-in")
+
+
+@require_POST
+@members_only
+def switch_organization(request: HttpRequest, actor: Actor) -> HttpResponse:
+    """Works in `organization` (an id) from now on. Raises NotFound when the user is none of its
+    members."""
+    try:
+        wanted = UUID(request.POST.get("organization", ""))
+        organization = Organization.objects.visible_to(actor.user).get(pk=wanted)
+    except (ValueError, Organization.DoesNotExist):
+        detail = "There is no such organization, or you are not a member of it."
+        raise NotFound(detail) from None
+    request.session[SESSION_KEY] = str(organization.pk)
+    messages.success(request, f"You now work in {organization.name}.")
+    return redirect("web:dashboard")
+
+
+@require_POST
+def set_preferences(request: HttpRequest) -> HttpResponse:
+    """Keeps `theme` or `sidebar` in a cookie and goes back to `next`. Anything else is ignored."""
+    response = redirect(_of_this_site(request, request.POST.get("next", "")))
+    for name, known in PREFERENCES.items():
+        value = request.POST.get(name, "")
+        if value in known:
+            response.set_cookie(
+                name, value, max_age=A_YEAR, samesite="Lax", secure=request.is_secure()
+            )
+    return response
+
+
+def _of_this_site(request: HttpRequest, target: str) -> str:
+    """`target` if it is an address of this site, else the start page."""
+    is_ours = url_has_allowed_host_and_scheme(target, {request.get_host()}, request.is_secure())
+    return target if is_ours else "/"

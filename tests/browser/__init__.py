@@ -1,0 +1,1 @@
+"""A real browser on a running service. `make test-browser` runs these; `make test` does not."""

@@ -1,0 +1,38 @@
+"""Who uses the service: made by `manage.py shell` in the service's own environment."""
+
+import json
+
+from apps.accounts.models import Organization, User
+from apps.accounts.roles import Role
+from apps.accounts.services import add_member, create_api_key, create_organization, create_user
+
+PASSWORD = "a mill by the harbour"
+OFFICE = "Harbour Office"
+WORKSHOP = "Workshop"
+ELSEWHERE = "Lighthouse Trust"
+
+
+def make() -> None:
+    """Prints, as JSON, an API key for each organization by its name.
+
+    The office has every state there is and nothing in it changes; what tests change is in the
+    workshop. Charlie and all of the trust must never be seen by the others.
+    """
+    admin = User.objects.get(is_superuser=True)
+    office = create_organization(name=OFFICE, owner=admin)
+    carla = _user("carla")
+    add_member(organization=office, user=carla, role=Role.CONTRIBUTOR)
+    add_member(organization=office, user=_user("rita"), role=Role.READER)
+    workshop = create_organization(name=WORKSHOP, owner=_user("wendy"))
+    elsewhere = create_organization(name=ELSEWHERE, owner=_user("charlie"))
+    _user("nora")  # has nothing yet
+    print(json.dumps({each.name: _key(each) for each in (office, workshop, elsewhere)}))  # noqa: T201
+
+
+def _user(name: str) -> User:
+    return create_user(email=f"{name}@example.com", password=PASSWORD, name=name.capitalize())
+
+
+def _key(organization: Organization) -> str:
+    owner = User.objects.get(memberships__organization=organization, memberships__role=Role.OWNER)
+    return create_api_key(organization=organization, user=owner, name="stage")[1]

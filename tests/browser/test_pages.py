@@ -1,0 +1,79 @@
+"""What holds for every page in every state, in light, dark and on a phone: no complaint of the
+browser, nothing that keeps people with a disability out, nothing that scrolls sideways."""
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page
+
+from tests.browser.chromium import AXE, DESKTOP, Complaints
+from tests.browser.conftest import ContextFor
+from tests.browser.pages import PAGES, Shown
+from tests.browser.stage import Stage
+
+PHONE = {"width": 390, "height": 844}
+GRAVE = ("serious", "critical")
+LOOKS = {
+    "light": ("light", DESKTOP),
+    "dark": ("dark", DESKTOP),
+    "phone": ("light", PHONE),
+    "phone dark": ("dark", PHONE),
+}
+RUN_AXE = """
+excluded => axe.run({exclude: excluded.map(each => [each])}, {resultTypes: ["violations"]})
+"""
+
+
+@pytest.mark.parametrize("shown", PAGES, ids=lambda shown: shown.name)
+def test_page(shown: Shown, stage: Stage, context_for: ContextFor, complaints: Complaints) -> None:
+    page = context_for(shown.person).new_page()
+    answer = page.goto(shown.path.format_map(stage.ids))
+    assert answer is not None
+    assert answer.status == shown.status
+    if shown.prepare:
+        shown.prepare(page)
+    page.wait_for_load_state("networkidle")
+    found = without_the_status(complaints.take(), answer.url, shown.status)
+    page.evaluate(AXE.read_text())
+    for look, (scheme, size) in LOOKS.items():
+        page.emulate_media(color_scheme=scheme)
+        page.set_viewport_size(size)
+        found += [f"{look}: {line}" for line in (*sideways(page), *keeps_out(page, shown))]
+        keep_picture(page, f"{shown.name} {look}")
+    assert not found, "\n".join(found)
+
+
+def without_the_status(lines: list[str], url: str, status: int) -> list[str]:
+    """Chromium reports the status of a page that is an error, as it reports any."""
+    expected = re.compile(rf"error: .*status of {status} .*\({re.escape(url)}\)")
+    return [line for line in lines if status < 400 or not expected.fullmatch(line)]
+
+
+def sideways(page: Page) -> list[str]:
+    """How far the page can be scrolled to the side, if at all."""
+    width, inner = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+    return [f"{width} px wide in a window of {inner}"] if width > inner else []
+
+
+def keeps_out(page: Page, shown: Shown) -> list[str]:
+    """What axe finds; nothing when all of it is minor or moderate."""
+    violations = page.evaluate(RUN_AXE, list(shown.unchecked))["violations"]
+    if not any(violation["impact"] in GRAVE for violation in violations):
+        return []
+    return [in_words(violation) for violation in violations]
+
+
+def in_words(violation: dict[str, Any]) -> str:
+    where = ", ".join(str(node["target"]) for node in violation["nodes"][:5])
+    return f"axe {violation['impact']} {violation['id']}: {violation['help']}: {where}"
+
+
+def keep_picture(page: Page, name: str) -> None:
+    """Into the folder that SHOTS names, if any."""
+    if folder := os.environ.get("SHOTS"):
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        file = re.sub(r"[^a-z0-9]+", "-", name.lower())
+        page.screenshot(path=f"{folder}/{file}.png", full_page=True)

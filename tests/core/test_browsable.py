@@ -1,0 +1,165 @@
+"""Pages of the browsable API: what they draw, what they link, and how they tell problems."""
+
+import json
+from typing import Any
+
+import pytest
+from django.test import Client
+from rest_framework.settings import api_settings
+
+from apps.accounts.models import User
+from apps.core import browsable
+from tests.conftest import ClientFor
+from tests.core.urls import SECRET
+
+pytestmark = [
+    pytest.mark.urls("tests.core.urls"),
+    pytest.mark.django_db,
+    pytest.mark.once,
+]
+
+HTML = {"Accept": "text/html"}
+HERE = "https://mill.example"
+
+
+def page(client: Client, path: str, **more: Any) -> tuple[Any, str]:
+    answer = client.get(path, headers=HTML, **more)
+    assert answer["Content-Type"] == "text/html; charset=utf-8", answer.content
+    return answer, answer.content.decode()
+
+
+def test_pages_are_drawn_by_the_renderer_that_knows_no_rows() -> None:
+    assert browsable.BrowsablePages in api_settings.DEFAULT_RENDERER_CLASSES
+    assert api_settings.DEFAULT_METADATA_CLASS is browsable.Metadata
+
+
+def test_a_description_is_paragraphs_and_code() -> None:
+    told = list(browsable.blocks("One\nsentence.\n\n    curl a\n      -b\n\nAnother."))
+    assert [(block.text, block.is_code) for block in told] == [
+        ("One sentence.", False),
+        ("curl a\n  -b", True),
+        ("Another.", False),
+    ]
+
+
+def test_names_are_set_off_and_only_our_addresses_are_links() -> None:
+    shown = {
+        "url": f"{HERE}/api/batch/jobs?limit=1&state=failed",
+        "name": 'http://evil.example/"><script>alert(1)</script>',
+        "near": f"{HERE}.evil.example/x",
+        "odd": f'{HERE}/\\"x',
+        "<b>": None,
+    }
+    drawn = browsable.drawn(json.dumps(shown), HERE)
+    link = f"{HERE}/api/batch/jobs?limit=1&amp;state=failed"
+    assert f'<a href="{link}">{link}</a>' in drawn
+    assert drawn.count("<a ") == 1
+    assert "<script" not in drawn
+    assert "<b>&quot;&lt;b&gt;&quot;</b>: null" in drawn
+
+
+def test_the_root_lists_what_there_is_for_everybody(client: Client) -> None:
+    entries = client.get("/api").json()
+    assert list(entries) == ["upload", "jobs", "docs", "schema", "health"]
+    assert client.get("/api/").json() == entries
+    _, html = page(client, "/api")
+    for url in entries.values():
+        assert f'href="{url}"' in html
+        assert f'href="{url.removeprefix("http://testserver")}"' in html
+    assert "curl http://testserver/api" in html
+    assert "Sign in" in html
+
+
+def test_what_is_behind_the_entries_answers(client: Client) -> None:
+    for name, url in client.get("/api").json().items():
+        expected = {"upload": 401, "jobs": 401, "health": 200, "schema": 200, "docs": 200}[name]
+        assert client.get(url, headers=HTML).status_code in (expected, 503), name
+
+
+@pytest.mark.parametrize(
+    ("kind", "status"), [("denied", 403), ("gone", 404), ("ours", 400), ("later", 500)]
+)
+def test_problems_are_told_on_a_page(client: Client, kind: str, status: int) -> None:
+    answer, html = page(client, f"/api/failing/{kind}")
+    assert answer.status_code == status
+    assert html.count("<h1") == html.count("<main") == 1
+    assert SECRET not in html
+    assert answer["X-Request-ID"] in html
+    assert "no-store" in answer["Cache-Control"]
+
+
+def test_an_error_nobody_foresaw_is_told_without_asking_who_is_there(
+    alice: User, client_for: ClientFor
+) -> None:
+    browser = client_for(alice)
+    answer, html = page(browser, "/api/failing/bug")
+    assert answer.status_code == 500
+    assert SECRET not in html
+    assert "Acme" not in html
+    answer, html = page(browser, "/api/failing/database")
+    assert answer.status_code == 503
+    assert f"Try again in {answer['Retry-After']} s" in html
+
+
+def test_who_is_not_signed_in_is_led_there_and_back(client: Client) -> None:
+    answer, html = page(client, "/api/batch/jobs?state=failed&limit=1")
+    assert answer.status_code == 401
+    assert "/sign-in?next=%2Fapi%2Fbatch%2Fjobs%3Fstate%3Dfailed%26limit%3D1" in html
+    assert "<dt>WWW-Authenticate</dt>" in html
+    assert "data-send" not in html.replace('data-send="OPTIONS"', "")
+
+
+def test_a_wrong_method_or_media_type_is_told_on_a_page(client: Client) -> None:
+    for verb, path, content_type, status in (
+        ("PUT", "/api/echo", "application/json", 405),
+        ("POST", "/api/echo", "application/xml", 415),
+    ):
+        answer = client.generic(verb, path, b"{}", content_type, headers=HTML)
+        assert answer.status_code == status
+        assert f"HTTP {status}" in answer.content.decode()
+
+
+def test_long_answers_are_cut_for_people(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(browsable, "MAX_SHOWN", 20)
+    _, html = page(client, "/api?x=1")
+    assert 'class="json"' in html
+    assert "left out here" in html
+    assert "/api?x=1&amp;format=json" in html
+
+
+def test_options_tell_what_an_address_takes(client: Client, alice: User) -> None:
+    told = client.options("/api").json()
+    assert told["methods"] == ["GET", "HEAD", "OPTIONS"]
+    assert told["parameters"] == []
+    assert told["schema"] == "http://testserver/api/schema"
+    client.force_login(alice)
+    told = client.options("/api/batch/jobs").json()
+    by_name = {each["name"]: each for each in told["parameters"]}
+    assert set(by_name["priority"]["choices"]) == {"high", "normal", "low"}
+    assert all(each["description"] for each in told["parameters"])
+    assert set(told) == {"name", "description", "methods", "parameters", "schema"}
+
+
+def test_the_documentation_is_allowed_what_it_needs_and_no_more(client: Client) -> None:
+    answer, html = page(client, "/api/docs")
+    policy = answer["Content-Security-Policy"]
+    assert "style-src 'self' 'unsafe-inline'" in policy
+    assert "img-src 'self' data:" in policy
+    assert "script-src 'self'" in policy
+    assert "http://" not in html
+    assert "https://" not in html
+    for script in ("swagger-ui-bundle.js", "swagger.js", "/api/docs?script="):
+        assert script in html
+    assert "'unsafe-inline'" not in client.get("/api", headers=HTML)["Content-Security-Policy"]
+
+
+def test_its_script_sends_the_token_of_the_page_and_is_nobody_elses(
+    alice: User, client_for: ClientFor
+) -> None:
+    answer = client_for(alice).get("/api/docs?script=")
+    assert answer["Content-Type"].startswith("application/javascript")
+    assert answer["Cross-Origin-Resource-Policy"] == "same-origin"
+    assert "no-store" in answer["Cache-Control"]
+    script = answer.content.decode()
+    assert 'request.headers["X-CSRFTOKEN"]' in script
+    assert '"/api/schema"' in script or "/api/schema" in script

@@ -1,0 +1,437 @@
+"""Signing in and out, switching the organization, and how the pages are liked."""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any, ClassVar
+
+import pytest
+from django.conf import settings
+from django.contrib.auth.hashers import Argon2PasswordHasher
+from django.contrib.sessions.models import Session
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection
+from django.test import Client, override_settings
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from apps.accounts.models import Membership, Organization, User
+from apps.accounts.roles import Role
+from apps.accounts.services import add_member, create_organization, create_user
+from tests.conftest import ClientFor
+
+pytestmark = pytest.mark.django_db
+
+EMAIL, PASSWORD = "ida@example.com", "a mill by the river"
+WRONG = "This e-mail address and password do not belong together."
+
+
+class Counted(Argon2PasswordHasher):
+    """Argon2, counting: what a hash costs is what an onlooker could measure."""
+
+    made: ClassVar[int] = 0
+
+    def encode(self, password: str, salt: str) -> str:
+        Counted.made += 1
+        return str(super().encode(password, salt))
+
+    def verify(self, password: str, encoded: str) -> bool:
+        Counted.made += 1
+        return bool(super().verify(password, encoded))
+
+
+@pytest.fixture
+def ida() -> User:
+    return create_user(email=EMAIL, password=PASSWORD, name="Ida")
+
+
+@pytest.fixture
+def browser() -> Client:
+    """Checked for CSRF and answered on errors as a real one is."""
+    return Client(raise_request_exception=False)
+
+
+def sign_in(browser: Client, email: str = EMAIL, password: str = PASSWORD, **more: str) -> Any:
+    return browser.post("/sign-in", {"username": email, "password": password, **more})
+
+
+def is_in(browser: Client) -> bool:
+    return bool(browser.get("/").status_code == 200)
+
+
+@contextmanager
+def hashes_counted() -> Iterator[Callable[[], int]]:
+    with override_settings(PASSWORD_HASHERS=[f"{__name__}.Counted"]):
+        Counted.made = 0
+        yield lambda: Counted.made
+
+
+# --- in -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("typed", [EMAIL, EMAIL.upper(), f"  {EMAIL} ", "Ida@Example.com"])
+def test_the_address_is_taken_in_any_case(ida: User, browser: Client, typed: str) -> None:
+    answer = sign_in(browser, typed)
+    assert (answer.status_code, answer["Location"]) == (302, "/")
+    assert is_in(browser)
+
+
+def test_the_form_is_labelled_and_password_managers_know_it(browser: Client) -> None:
+    page = browser.get("/sign-in").content.decode()
+    assert '<label for="id_username">E-mail address</label>' in page
+    assert '<label for="id_password">Password</label>' in page
+    assert 'autocomplete="username"' in page
+    assert 'autocomplete="current-password"' in page
+    assert "aria-invalid" not in page
+
+
+def test_what_is_wrong_is_announced_once_and_tied_to_both_fields(
+    ida: User, browser: Client
+) -> None:
+    answer = sign_in(browser, password="wrong")
+    page = answer.content.decode()
+    assert answer.status_code == 200
+    assert page.count(WRONG) == 1
+    assert page.count('role="alert"') == 1
+    assert page.count('aria-describedby="sign-in-problem"') == 2
+    assert page.count('aria-invalid="true"') == 2
+    assert "wrong" not in page
+    assert not is_in(browser)
+
+
+@pytest.mark.parametrize(
+    ("email", "password", "told"),
+    [
+        ("", PASSWORD, "Enter your e-mail address."),
+        (EMAIL, "", "Enter your password."),
+        ("ida", PASSWORD, "Enter a valid email address."),
+        (EMAIL, "x" * 1025, "A password has at most 1024 characters."),
+        (EMAIL, "a\x00b", "Null characters are not allowed."),
+        (f"{EMAIL}\x00", PASSWORD, "Enter a valid email address."),
+        (f"{'a' * 400}@example.com", PASSWORD, "Enter a valid email address."),
+    ],
+)
+def test_what_is_wrong_with_one_field_is_tied_to_it(
+    ida: User, browser: Client, email: str, password: str, told: str
+) -> None:
+    with hashes_counted() as hashes:
+        answer = sign_in(browser, email, password)
+        assert hashes() == 0
+    page = answer.content.decode()
+    assert answer.status_code == 200
+    assert page.count(told) == 1
+    name = re.search(r'<p class="problem" role="alert" id="id_(\w+)_error">', page)
+    assert name
+    assert f'aria-describedby="id_{name[1]}_error"' in page
+    assert page.count('aria-invalid="true"') == 1
+    assert not is_in(browser)
+
+
+def test_nobody_learns_who_has_an_account(ida: User, browser: Client) -> None:
+    gone = create_user(email="gone@example.com", password=PASSWORD)
+    gone.is_active = False
+    gone.save()
+    create_user(email="without@example.com", password=None)
+    tries = {EMAIL: "wrong", gone.email: PASSWORD, "without@example.com": "x", "no@no.no": "x"}
+    pages = set()
+    for email, password in tries.items():
+        with hashes_counted() as hashes:
+            page = sign_in(browser, email, password).content.decode()
+            assert hashes() == 1, email
+        assert WRONG in page
+        pages.add(re.sub(r'(name="csrfmiddlewaretoken" )?value="[^"]*"', "", page))
+    assert len(pages) == 1
+    assert not is_in(browser)
+
+
+def test_the_session_key_is_new_after_the_sign_in(ida: User, browser: Client) -> None:
+    session = browser.session
+    session["planted"] = "by somebody else"
+    session.save()
+    planted = browser.cookies[settings.SESSION_COOKIE_NAME].value
+    sign_in(browser)
+    assert browser.cookies[settings.SESSION_COOKIE_NAME].value != planted
+    assert not Session.objects.filter(pk=planted).exists()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "led_to"),
+    [
+        ("/jobs?state=failed", "/jobs?state=failed"),
+        ("http://testserver/jobs", "http://testserver/jobs"),
+        ("https://evil.example/", "/"),
+        ("//evil.example", "/"),
+        ("/\\evil.example", "/"),
+        ("javascript:alert(1)", "/"),
+        ("http:///evil.example", "/"),
+        ("/jobs\r\nSet-Cookie: x=y", "/jobs%0D%0ASet-Cookie:%20x=y"),
+        ("/sign-in", "/"),
+        ("/sign-in?next=/sign-in", "/"),
+        ("", "/"),
+    ],
+)
+def test_next_leads_to_this_site_only_and_never_back_here(
+    ida: User, browser: Client, wanted: str, led_to: str
+) -> None:
+    assert sign_in(browser, next=wanted)["Location"] == led_to
+    # Who is signed in already is led on at once, to the same place.
+    again = browser.get("/sign-in", {"next": wanted})
+    assert (again.status_code, again["Location"]) == (302, led_to)
+
+
+def test_the_page_one_wanted_comes_after_the_sign_in(ida: User, browser: Client) -> None:
+    sent = browser.get("/jobs?state=failed")
+    assert sent["Location"] == "/sign-in?next=/jobs%3Fstate%3Dfailed"
+    form = browser.get(sent["Location"]).content.decode()
+    assert '<input type="hidden" name="next" value="/jobs?state=failed">' in form
+
+
+def test_the_sign_in_page_tells_nothing_of_who_and_what_is_here(
+    ida: User, acme: Organization, browser: Client
+) -> None:
+    answer = browser.get("/sign-in")
+    page = answer.content.decode()
+    assert not [word for word in ("Ida", "Acme", "example.com", "0.1.0", "Django") if word in page]
+    assert "Server" not in answer
+
+
+def test_a_form_from_elsewhere_signs_nobody_in(ida: User) -> None:
+    strict = Client(enforce_csrf_checks=True)
+    answer = sign_in(strict)
+    assert answer.status_code == 403
+    assert "The form was not accepted" in answer.content.decode()
+    assert not is_in(strict)
+
+
+# --- out ----------------------------------------------------------------------------------------
+
+
+def test_signing_out_ends_the_session_and_says_so(ida: User, browser: Client) -> None:
+    sign_in(browser)
+    stolen = browser.cookies[settings.SESSION_COOKIE_NAME].value
+    answer = browser.post("/sign-out", follow=True)
+    assert answer.redirect_chain == [("/sign-in", 302)]
+    assert answer.content.decode().count("You are signed out.") == 1
+    assert "You are signed out." not in browser.get("/sign-in").content.decode()
+    browser.cookies[settings.SESSION_COOKIE_NAME] = stolen
+    assert not is_in(browser)
+    assert browser.post("/sign-out").status_code == 302  # again does no harm
+
+
+def test_a_link_signs_nobody_out(ida: User, browser: Client) -> None:
+    sign_in(browser)
+    assert browser.get("/sign-out").status_code == 405
+    assert is_in(browser)
+
+
+def test_a_session_ends_after_two_weeks(ida: User, browser: Client) -> None:
+    sign_in(browser)
+    cookie = browser.cookies[settings.SESSION_COOKIE_NAME]
+    assert cookie["max-age"] == 14 * 24 * 3600
+    assert (cookie["httponly"], cookie["samesite"]) == (True, "Lax")
+    Session.objects.update(expire_date=timezone.now() - timedelta(seconds=1))
+    assert browser.get("/")["Location"] == "/sign-in?next=/"
+
+
+def test_who_is_made_inactive_is_out_at_once(ida: User, browser: Client) -> None:
+    sign_in(browser)
+    User.objects.update(is_active=False)
+    assert not is_in(browser)
+
+
+def test_a_new_password_ends_the_other_sessions(ida: User, browser: Client) -> None:
+    sign_in(browser)
+    ida.set_password("another mill, upstream")
+    ida.save()
+    assert not is_in(browser)
+
+
+# --- the organization ---------------------------------------------------------------------------
+
+
+def switch(browser: Client, to: object) -> Any:
+    return browser.post("/organization", {"organization": str(to)})
+
+
+def test_after_the_switch_pages_and_api_are_of_the_other_organization(
+    alice: User, acme: Organization, client_for: ClientFor
+) -> None:
+    second = create_organization(name="Second", owner=alice)
+    browser = client_for(alice)
+    answer = browser.post("/organization", {"organization": str(second.pk)}, follow=True)
+    assert answer.redirect_chain == [("/", 302)]
+    page = answer.content.decode()
+    assert "You now work in Second." in page
+    assert '<summary title="Second">' in page
+    upload = browser.post(
+        "/api/batch/upload", {"file": SimpleUploadedFile("a.txt", b"text", "text/plain")}
+    )
+    assert upload.status_code == 202, upload.content
+    assert browser.get("/api/batch/jobs").json()["results"]
+    switch(browser, acme.pk)
+    assert browser.get("/api/batch/jobs").json()["results"] == []
+
+
+@pytest.mark.parametrize("garbage", ["", "x", "1", "\x00", "' or 1=1", "a" * 5000, "{}", "None"])
+def test_what_is_no_organization_is_not_found(
+    alice: User, client_for: ClientFor, garbage: str
+) -> None:
+    assert switch(client_for(alice), garbage).status_code == 404
+
+
+def test_another_organization_is_not_found_either(
+    alice: User, other: Organization, client_for: ClientFor
+) -> None:
+    browser = client_for(alice)
+    answer = switch(browser, other.pk)
+    assert answer.status_code == 404
+    assert "Other" not in answer.content.decode()
+    assert '<summary title="Acme">' in browser.get("/").content.decode()
+
+
+def test_the_menu_offers_ones_own_only(
+    alice: User, other: Organization, client_for: ClientFor
+) -> None:
+    page = client_for(alice).get("/").content.decode()
+    offered = re.findall(r'<button name="organization" value="[^"]+"(.*?)><span>(.*?)</span>', page)
+    assert offered == [(' aria-current="true"', "Acme"), ("", "Alice")]
+
+
+def test_sixty_organizations_cost_no_more_queries_than_two(
+    alice: User, client_for: ClientFor
+) -> None:
+    browser = client_for(alice)
+    with CaptureQueriesContext(connection) as few:
+        browser.get("/")
+    for number in range(60):
+        create_organization(name=f"Number {number:02} {'x' * 150}", owner=alice)
+    with CaptureQueriesContext(connection) as many:
+        page = browser.get("/").content.decode()
+    assert page.count('name="organization"') == 62
+    assert len(many) == len(few)
+
+
+def test_who_was_taken_out_falls_back_to_their_own(bob: User, client_for: ClientFor) -> None:
+    browser = client_for(bob)
+    assert '<summary title="Acme">' in browser.get("/").content.decode()
+    Membership.objects.filter(user=bob, organization__name="Acme").delete()
+    answer = browser.get("/")
+    assert answer.status_code == 200
+    page = answer.content.decode()
+    assert "Acme" not in page
+    assert '<summary title="Bob">' in page
+
+
+def test_a_switch_needs_somebody_signed_in_and_a_form_of_ours(
+    alice: User, acme: Organization
+) -> None:
+    assert switch(Client(), acme.pk)["Location"] == "/sign-in?next=/"
+    strict = Client(enforce_csrf_checks=True)
+    strict.force_login(alice)
+    assert switch(strict, acme.pk).status_code == 403
+
+
+def test_a_name_is_shown_as_it_is_written(alice: User, client_for: ClientFor) -> None:
+    named = create_organization(name="<b>R&D", owner=alice)
+    browser = client_for(alice)
+    page = browser.post("/organization", {"organization": str(named.pk)}, follow=True)
+    assert "You now work in &lt;b&gt;R&amp;D." in page.content.decode()
+    assert "<b>R&D" not in page.content.decode()
+
+
+def test_a_reader_is_offered_no_upload(bob: User, alice: User, client_for: ClientFor) -> None:
+    assert 'href="/jobs/new"' in client_for(alice).get("/").content.decode()
+    assert 'href="/jobs/new"' not in client_for(bob).get("/").content.decode()
+
+
+def test_the_link_to_the_admin_is_for_staff(alice: User, client_for: ClientFor) -> None:
+    browser = client_for(alice)
+    assert 'href="/admin/"' not in browser.get("/").content.decode()
+    User.objects.filter(pk=alice.pk).update(is_staff=True)
+    assert 'href="/admin/"' in browser.get("/").content.decode()
+
+
+# --- preferences --------------------------------------------------------------------------------
+
+
+def frame(browser: Client) -> tuple[str, str]:
+    """The theme and the sidebar of a page at its first paint."""
+    found = re.search(
+        r'<html lang="en" data-theme="(.*?)" data-sidebar="(.*?)">',
+        browser.get("/").content.decode(),
+    )
+    assert found
+    return found[1], found[2]
+
+
+def test_preferences_are_right_at_first_paint(alice: User, client_for: ClientFor) -> None:
+    browser = client_for(alice)
+    assert frame(browser) == ("system", "expanded")
+    answer = browser.post("/preferences", {"theme": "dark", "next": "/jobs?q=x"})
+    assert (answer.status_code, answer["Location"]) == (302, "/jobs?q=x")
+    assert frame(browser) == ("dark", "expanded")
+    browser.post("/preferences", {"sidebar": "collapsed"})
+    assert frame(browser) == ("dark", "collapsed")
+    page = browser.get("/").content.decode()
+    assert 'value="expanded" aria-expanded="false"' in page
+    assert 'value="dark" aria-pressed="true"' in page
+    cookie = browser.cookies["theme"]
+    assert (cookie["samesite"], cookie["max-age"]) == ("Lax", 365 * 24 * 3600)
+
+
+@pytest.mark.parametrize("garbage", ['"><script>', "", "é", "darkdark", "x" * 4000])
+def test_garbage_is_neither_kept_nor_shown(
+    alice: User, client_for: ClientFor, garbage: str
+) -> None:
+    browser = client_for(alice)
+    answer = browser.post("/preferences", {"theme": garbage, "sidebar": garbage})
+    assert (answer.status_code, answer["Location"]) == (302, "/")
+    assert "theme" not in answer.cookies
+    assert "sidebar" not in answer.cookies
+    browser.cookies["theme"] = browser.cookies["sidebar"] = garbage
+    assert frame(browser) == ("system", "expanded")
+
+
+@pytest.mark.parametrize("elsewhere", ["https://evil.example", "//evil.example", "/\\evil", "\x00"])
+def test_preferences_lead_nowhere_else(elsewhere: str) -> None:
+    answer = Client().post("/preferences", {"theme": "dark", "next": elsewhere})
+    assert answer["Location"] == "/"
+
+
+def test_who_is_signed_out_has_preferences_too(db: None) -> None:
+    browser = Client()
+    browser.post("/preferences", {"theme": "dark"})
+    assert '<html lang="en" data-theme="dark">' in browser.get("/sign-in").content.decode()
+    assert '<html lang="en" data-theme="dark">' in browser.get("/nowhere").content.decode()
+
+
+def test_over_https_the_cookies_of_preferences_are_secure() -> None:
+    answer = Client().post("/preferences", {"theme": "dark"}, secure=True)
+    assert answer.cookies["theme"]["secure"]
+    assert Client().get("/preferences").status_code == 405
+
+
+# --- members of nothing -------------------------------------------------------------------------
+
+
+def test_a_member_of_nothing_is_told_and_can_sign_out(ida: User, browser: Client) -> None:
+    Organization.objects.all().delete()
+    sign_in(browser)
+    answer = browser.get("/")
+    page = answer.content.decode()
+    assert answer.status_code == 403
+    assert "You are not a member of any organization" in page
+    assert EMAIL in page
+    assert 'action="/sign-out"' in page
+    assert switch(browser, "x").status_code == 403
+    assert browser.post("/sign-out").status_code == 302
+    assert not is_in(browser)
+
+
+def test_an_invitation_ends_it(ida: User, acme: Organization, browser: Client) -> None:
+    Organization.objects.filter(personal_of=ida).delete()
+    sign_in(browser)
+    assert not is_in(browser)
+    add_member(organization=acme, user=ida, role=Role.READER)
+    assert is_in(browser)
