@@ -180,7 +180,7 @@ def _string(quoted: str, *, is_name: bool, address: str) -> SafeString:
 
 def _above(breadcrumbs: list[tuple[str, str]], name: str) -> dict[str, str]:
     """Name -> address of what the page `name` stands below, once where two addresses are one."""
-    return {each: url for each, url in reversed(breadcrumbs) if each != name}
+    return {each: url for each, url in breadcrumbs if each != name}
 
 
 def _headers(response: Response) -> list[tuple[str, str]]:

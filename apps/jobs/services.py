@@ -12,7 +12,7 @@ from django.db.models import F
 from django.db.models.functions import Coalesce, Now
 
 from apps.accounts.actor import Actor
-from apps.core.errors import FieldError
+from apps.core.errors import FieldError, NotFound
 from apps.jobs import storage
 from apps.jobs.errors import (
     AllRejected,
@@ -234,7 +234,7 @@ def cancel_job(*, actor: Actor, job: BatchJob) -> BatchJob:
             revision=F("revision") + 1,
         )
         close_if_done(job.pk)
-    job.refresh_from_db()
+        job.refresh_from_db()
     return job
 
 
@@ -254,14 +254,22 @@ def retry_job(*, actor: Actor, job: BatchJob, only: BatchFile | None = None) -> 
         chosen = chosen.filter(pk=only.pk)
     with transaction.atomic():
         files = list(chosen.select_for_update().order_by("id"))
-        current = BatchJob.objects.select_for_update().get(pk=job.pk)
+        current = _locked(job)
         if current.state not in CLOSED:
             raise JobUnfinished("Wait for the job to finish, or cancel it first.")
         if not files:
             raise NothingToRetry(_why_nothing(only))
         _reopen(current, files)
-    job.refresh_from_db()
+        job.refresh_from_db()
     return job
+
+
+def _locked(job: BatchJob) -> BatchJob:
+    """The job as it is now, locked. Raises NotFound when somebody deleted it meanwhile."""
+    current: BatchJob | None = BatchJob.objects.select_for_update().filter(pk=job.pk).first()
+    if current is None:
+        raise NotFound("There is no such job.")
+    return current
 
 
 def _why_nothing(only: BatchFile | None) -> str:
@@ -323,7 +331,7 @@ def delete_job(*, actor: Actor, job: BatchJob) -> None:
             .order_by("id")
             .select_related("result")
         )
-        current = BatchJob.objects.select_for_update().get(pk=job.pk)
+        current = _locked(job)
         if current.state not in CLOSED:
             raise JobUnfinished("Cancel the job first, or wait for it to finish.")
         blobs = {file.content_id for file in files if file.content_id}

@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.http import QueryDict
 from django.urls import reverse
 from django.utils.dateparse import parse_datetime
@@ -129,7 +129,9 @@ def _with_name(jobs: QuerySet[BatchJob], filters: Filters) -> Found:
     if older_from:
         jobs = jobs.filter(created_at__gt=older_from)
     files = BatchFile.objects.filter(job=OuterRef("pk"), name__icontains=filters.q)
-    return Found(jobs.filter(Q(name__icontains=filters.q) | Exists(files)), older_from)
+    # Not EXISTS: PostgreSQL would read the files of every organization to answer it.
+    has_file = Q(pk=Subquery(files.values("job_id")[:1]))
+    return Found(jobs.filter(Q(name__icontains=filters.q) | has_file), older_from)
 
 
 def _moment(text: str) -> datetime | None:

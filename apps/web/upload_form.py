@@ -11,7 +11,7 @@ from django.template.defaultfilters import filesizeformat
 
 from apps.core.errors import DocmillError
 from apps.jobs.api.serializers import PRIORITIES
-from apps.jobs.errors import StorageFull
+from apps.jobs.errors import NoFiles, StorageFull
 from apps.jobs.storage import check_room, refusing_when_full
 from apps.processors import registry
 from apps.processors.kinds import KINDS
@@ -138,6 +138,11 @@ class NewJobForm:
         if self.error is None or any(each.detail == self.error.detail for each in self.reasons):
             return ""
         return self.error.detail or self.error.title
+
+    @property
+    def has_lost_files(self) -> bool:
+        """Whether files were chosen, which no page can choose again by itself."""
+        return not isinstance(self.error, NoFiles)
 
     @property
     def reasons(self) -> list[Reason]:

@@ -33,8 +33,9 @@
   function inTime(seconds) {
     const whole = Math.max(1, Math.round(seconds));
     if (whole < 60) return whole + " s";
-    if (whole < 3600) return Math.floor(whole / 60) + " min " + (whole % 60) + " s";
-    return Math.floor(whole / 3600) + " h " + Math.floor((whole % 3600) / 60) + " min";
+    const [size, unit, smaller, small] = whole < 3600 ? [60, " min", 1, " s"] : [3600, " h", 60, " min"];
+    const rest = Math.floor((whole % size) / smaller);
+    return Math.floor(whole / size) + unit + (rest ? " " + rest + small : "");
   }
 
   function announce(text) {
@@ -549,7 +550,7 @@
         detail: "The server could not answer (" + status + "). Try again: no file is submitted twice.",
       };
     }
-    const later = retryAfter ? " Try again in " + inTime(retryAfter) + "." : "";
+    const later = retryAfter ? " It is worth another try in " + inTime(retryAfter) + "." : "";
     if (errors.length) return { detail: later.trim(), reasons: errors.map(fieldReason) };
     return { detail: (problem.detail || problem.title) + later };
   }

@@ -2,7 +2,7 @@
 
 import pytest
 from django.contrib.admin.models import LogEntry
-from django.contrib.auth.models import Permission
+from django.contrib.auth.models import Group, Permission
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -296,6 +296,28 @@ def test_signing_out_of_the_admin(operator: Client) -> None:
     assert operator.get("/admin/logout/").status_code == 405
     assert operator.post("/admin/logout/").status_code == 200
     assert operator.get("/admin/").status_code == 302
+
+
+def test_a_person_leads_to_what_is_theirs(operator: Client, alice: User) -> None:
+    html = operator.get(reverse("admin:accounts_user_change", args=[alice.pk])).content.decode()
+
+    for name, filtered in (
+        ("accounts_membership", f"user__id__exact={alice.pk}"),
+        ("accounts_apikey", f"user__id__exact={alice.pk}"),
+        ("jobs_batchjob", f"created_by__id__exact={alice.pk}"),
+    ):
+        assert f"{reverse(f'admin:{name}_changelist')}?{filtered}" in html
+
+
+def test_permissions_are_ticked(operator: Client, alice: User) -> None:
+    permission = Permission.objects.get(codename="view_batchjob")
+    page = reverse("admin:auth_group_add")
+
+    assert f'<input type="checkbox" name="permissions" value="{permission.pk}"' in (
+        operator.get(page).content.decode()
+    )
+    operator.post(page, {"name": "lookers", "permissions": [permission.pk]})
+    assert list(Group.objects.get(name="lookers").permissions.all()) == [permission]
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from playwright.sync_api import Page
+from playwright.sync_api import FilePayload, Page
+
+from tests.browser.stage import SAMPLES
 
 NOBODY = ""
+GOOD = ("knots.txt", "survey.png", "harbour-log.pdf")
 NOWHERE = "00000000-0000-7000-8000-000000000000"
 
 
@@ -14,7 +17,7 @@ class Shown:
     """A page in a state. `path` may name ids of the stage: `/jobs/{running}`.
 
     `person` is who looks, `prepare` what they do there first, `unchecked` are selectors that the
-    check of accessibility leaves out.
+    check of accessibility leaves out, `refused` is the status that the server answers meanwhile.
     """
 
     name: str
@@ -23,6 +26,7 @@ class Shown:
     status: int = 200
     prepare: Callable[[Page], object] | None = None
     unchecked: tuple[str, ...] = ()
+    refused: int = 0
 
 
 def wrong_password(page: Page) -> None:
@@ -50,6 +54,62 @@ def collapse(page: Page) -> None:
     page.locator("[data-sidebar-toggle]").click()
 
 
+def choose_files(page: Page) -> None:
+    """Some that can be sent, and one that cannot."""
+    page.locator("#files").set_input_files([*map(SAMPLES.joinpath, GOOD), made_up("film.mkv", "x")])
+    page.locator("#rows > li").nth(len(GOOD)).wait_for()
+
+
+def choose_unreadable(page: Page) -> None:
+    page.locator("#files").set_input_files([made_up("renamed.pdf", "PK\x03\x04")])
+    page.get_by_role("button", name="Send 1 file").click()
+    page.get_by_text("None of these files can be read.").wait_for()
+
+
+def choose_too_many(page: Page) -> None:
+    page.locator("#files").set_input_files([made_up(f"{n:02}.txt", "x") for n in range(1, 52)])
+    page.get_by_text("1 is too many").wait_for()
+
+
+def send_nothing(page: Page) -> None:
+    page.get_by_role("button", name="Send").click()
+    page.get_by_text("Choose at least one file.").wait_for()
+
+
+def made_up(name: str, text: str) -> FilePayload:
+    return {"name": name, "mimeType": "", "buffer": text.encode()}
+
+
+def click(selector: str) -> Callable[[Page], None]:
+    return lambda page: page.locator(selector).first.click()
+
+
+def next_page(page: Page) -> None:
+    page.locator("#older").click()
+    page.locator("#newer").wait_for()
+
+
+def open_operations(page: Page) -> None:
+    """Every operation of the documentation, two of them unfolded."""
+    operations = page.locator(".opblock-summary-control")
+    operations.first.wait_for()
+    for place in (0, 1):
+        operations.nth(place).click()
+    page.locator(".opblock-body").nth(1).wait_for()
+
+
+def choose_action(label: str) -> Callable[[Page], None]:
+    """The question before an action of the admin on the first row."""
+
+    def choose(page: Page) -> None:
+        page.locator("input.action-select").first.check()
+        page.locator("select[name=action]").select_option(label=label)
+        page.get_by_role("button", name="Run").or_(page.get_by_role("button", name="Go")).click()
+        page.locator(".confirm-action").wait_for()
+
+    return choose
+
+
 SESSIONS = (
     Shown("sign-in", "/sign-in", NOBODY),
     Shown("wrong password", "/sign-in", NOBODY, prepare=wrong_password),
@@ -67,7 +127,8 @@ JOBS = (
     Shown("jobs", "/jobs"),
     Shown("jobs of a reader", "/jobs", "rita"),
     Shown("jobs filtered", "/jobs?state=failed"),
-    Shown("jobs without a match", "/jobs?search=nothing+has+this+name"),
+    Shown("jobs without a match", "/jobs?q=nothing+has+this+name"),
+    Shown("jobs, second page", "/jobs", prepare=next_page),
 )
 JOB = tuple(
     Shown(f"job {state}", f"/jobs/{{{state}}}")
@@ -100,10 +161,18 @@ FILE = tuple(
 )
 CONFIRM = (
     Shown("cancel a job", "/jobs/{running}/cancel"),
-    Shown("retry a job", "/jobs/{partial}/retry"),
     Shown("delete a job", "/jobs/{partial}/delete"),
+    Shown("cancel a job, dialog", "/jobs/{running}", prepare=click("#cancel")),
+    Shown("delete a job, dialog", "/jobs/{partial}", prepare=click("#delete")),
 )
-NEW = (Shown("new job", "/jobs/new"),)
+NEW = (
+    Shown("new job", "/jobs/new"),
+    Shown("new job, more options", "/jobs/new", prepare=click("#more > summary")),
+    Shown("new job with files", "/jobs/new", prepare=choose_files),
+    Shown("new job without files", "/jobs/new", prepare=send_nothing),
+    Shown("new job with too many", "/jobs/new", prepare=choose_too_many),
+    Shown("new job all refused", "/jobs/new", prepare=choose_unreadable, refused=422),
+)
 REFUSED = (
     Shown("no such page", "/nothing/here", status=404),
     Shown("no such page, signed out", "/nothing/here", NOBODY, status=404),
@@ -122,4 +191,39 @@ API = (
     Shown("api bad filter", "/api/batch/jobs?state=nonsense", status=400),
     Shown("api no such job", f"/api/batch/jobs/{NOWHERE}", status=404),
 )
-PAGES = (*SESSIONS, *DASHBOARD, *JOBS, *JOB, *FILE, *CONFIRM, *NEW, *REFUSED, *API)
+DOCS = (
+    Shown("api documentation", "/api/docs", unchecked=("#swagger-ui",)),
+    Shown(
+        "api operations",
+        "/api/docs",
+        prepare=open_operations,
+        unchecked=("#swagger-ui",),  # Swagger UI's own markup; what is around it is ours
+    ),
+)
+MODELS = (
+    "accounts/user",
+    "accounts/organization",
+    "accounts/membership",
+    "accounts/apikey",
+    "jobs/batchjob",
+    "jobs/batchfile",
+    "jobs/fileattempt",
+    "auth/group",
+)
+ADMIN = (
+    Shown("admin", "/admin/"),
+    *(Shown(f"admin {model}", f"/admin/{model}/") for model in MODELS),
+    *(
+        Shown(f"admin {model} one", f"/admin/{model}/", prepare=click("#result_list th a"))
+        for model in MODELS[:-1]
+    ),
+    Shown("admin search", "/admin/jobs/batchfile/?q=locked"),
+    Shown("admin search, no match", "/admin/jobs/batchfile/?q=nothing-has-this-name"),
+    Shown("admin retry", "/admin/jobs/batchjob/?q=Autumn", prepare=choose_action("Retry failed")),
+    Shown("admin delete", "/admin/jobs/batchjob/?q=Autumn", prepare=choose_action("Delete")),
+    Shown("admin add user", "/admin/accounts/user/add/"),
+    Shown("admin add user, mistakes", "/admin/accounts/user/add/", prepare=click("[name=_save]")),
+    Shown("admin add organization", "/admin/accounts/organization/add/"),
+    Shown("admin password", "/admin/password_change/"),
+)
+PAGES = (*SESSIONS, *DASHBOARD, *JOBS, *JOB, *FILE, *CONFIRM, *NEW, *REFUSED, *API, *DOCS, *ADMIN)

@@ -88,12 +88,14 @@ def test_the_same_with_the_keyboard_alone(wendy: Page, workshop: Api, tmp_path: 
 
     hands.tab_to(wendy, wendy.get_by_role("link", name="damaged.pdf"))
     wendy.keyboard.press("Enter")
+    wendy.wait_for_url("**/files/*")
     hands.tab_to(wendy, wendy.get_by_role("button", name="Run again"))
     wendy.keyboard.press("Space")
     wait_until(lambda: failed_again(workshop, job_id, "damaged.pdf"))
     wendy.locator("#attempts tbody tr").nth(1).wait_for()
     hands.tab_to(wendy, wendy.locator(".crumbs a").nth(1))
     wendy.keyboard.press("Enter")
+    wendy.wait_for_url(f"**/jobs/{job_id}")
 
     hands.tab_to(wendy, wendy.locator("#download-zip"))
     with wendy.expect_download() as download:

@@ -13,9 +13,10 @@ from rest_framework.test import APIClient
 from apps.accounts.models import Organization, User
 from apps.accounts.roles import Role
 from apps.accounts.services import add_member, create_api_key, create_user
+from apps.core.errors import NotFound
 from apps.jobs.handler import BatchFileHandler
 from apps.jobs.models import BatchFile, BatchJob, Blob, FileAttempt, FileResult
-from apps.jobs.services import delete_job
+from apps.jobs.services import delete_job, retry_job
 from apps.queue.retry import FailureClass
 from apps.queue.settle import fail, succeed
 from tests.batches import Scripted, check_books, claimed, failure_of, owner_of, submit
@@ -315,3 +316,15 @@ def test_a_key_with_a_lower_role_may_not_do_what_its_person_may(
     assert weak.get(job["url"]).status_code == 200
     for verb in ("cancel", "retry", "delete"):
         assert act(weak, job, verb).status_code == 403
+
+
+@pytest.mark.parametrize("change", [retry_job, delete_job])
+def test_a_job_that_was_deleted_meanwhile_is_not_there(
+    alice_api: APIClient, acme: Organization, change: Callable[..., object]
+) -> None:
+    accepted(alice_api)
+    fail_next()
+    seen = BatchJob.objects.get()
+    delete_job(actor=owner_of(acme), job=BatchJob.objects.get())
+    with pytest.raises(NotFound):
+        change(actor=owner_of(acme), job=seen)

@@ -1,4 +1,4 @@
-"""The page of one job: what it tells in every state, its news, and what can be done with it."""
+"""The page of one job: what it tells in every state, and its news."""
 
 import re
 from collections.abc import Callable
@@ -16,21 +16,20 @@ from django.utils.html import escape
 from rest_framework.test import APIClient
 
 from apps.accounts.models import Organization, User
-from apps.accounts.roles import Role
-from apps.accounts.services import add_member, create_user
 from apps.core.errors import NotFound
 from apps.jobs.handler import BatchFileHandler
 from apps.jobs.models import BatchFile, BatchJob
-from apps.jobs.services import cancel_job, delete_job, retry_job
-from apps.queue.models import Priority, WorkerNode
+from apps.jobs.services import cancel_job, delete_job
+from apps.queue.models import WorkerNode
 from apps.queue.retry import FailureClass
-from apps.queue.settle import fail, succeed
+from apps.queue.settle import fail
 from apps.web import words
 from apps.web.job_page import JobPage
-from tests.batches import SOMEBODY, Scripted, claimed, failure_of, owner_of, submit
+from tests.batches import SOMEBODY, claimed, failure_of, owner_of, submit
 from tests.conftest import ClientFor
 from tests.jobs.forms import accepted, field, part
 from tests.jobs.runs import fail_next, read_next
+from tests.web.job_pages import html_of, shown, state_of, text_of, url
 
 HTMX = {"HX-Request": "true"}
 
@@ -39,26 +38,6 @@ HTMX = {"HX-Request": "true"}
 def browser(alice: User, client_for: ClientFor) -> Client:
     """Alice's."""
     return client_for(alice)
-
-
-def url(job: BatchJob, action: str = "") -> str:
-    return f"/jobs/{job.pk}" + (f"/{action}" if action else "")
-
-
-def html_of(answer: Any) -> str:
-    assert answer.status_code == 200, answer.content
-    return str(answer.content.decode())
-
-
-def shown(browser: Client, job: BatchJob, query: str = "") -> str:
-    """The page's HTML."""
-    return html_of(browser.get(url(job) + query))
-
-
-def text_of(html: str) -> str:
-    """What a person reads of it."""
-    content = re.sub(r"<head>.*?</head>|<header class=.side.>.*?</header>", "", html, flags=re.S)
-    return " ".join(re.sub(r"<[^>]+>", " ", content).split())
 
 
 def poll_url(html: str) -> str:
@@ -70,20 +49,6 @@ def poll_url(html: str) -> str:
 def ask(browser: Client, address: str) -> HttpResponse:
     answer: HttpResponse = browser.get(address, headers=HTMX)
     return answer
-
-
-def state_of(job: BatchJob) -> str:
-    job.refresh_from_db()
-    return job.state
-
-
-def messages_of(answer: Any) -> list[str]:
-    return [str(message) for message in answer.context["messages"]]
-
-
-def done(number: int, job: BatchJob) -> None:
-    for _ in range(number):
-        read_next()
 
 
 # --- what it tells ------------------------------------------------------------------------------
@@ -386,194 +351,3 @@ def test_the_number_of_queries_does_not_grow(browser: Client, acme: Organization
     assert queries_of(lambda: browser.get(url(many)), 200) <= 6
     address = poll_url(shown(browser, many))
     assert queries_of(lambda: ask(browser, address), 204) == 4  # session, user, membership, job
-
-
-# --- actions ------------------------------------------------------------------------------------
-
-
-def test_cancel_asks_first(browser: Client, acme: Organization) -> None:
-    job = submit(acme, "text", "more")
-    file = claimed()
-    html = html_of(browser.get(url(job, "cancel")))
-    assert "<h1>Cancel this job?</h1>" in html
-    assert "It has 2 files." in html
-    assert state_of(job) == "running"
-    answer = browser.post(url(job, "cancel"), follow=True)
-    assert answer.redirect_chain == [(url(job), 302)]
-    assert messages_of(answer) == ["Cancelling: what runs stops within seconds."]
-    assert state_of(job) == "cancelling"
-    assert succeed(BatchFileHandler, file, Scripted().read("late"))
-    assert state_of(job) == "cancelled"
-
-
-def test_a_job_that_waits_is_cancelled_at_once(browser: Client, acme: Organization) -> None:
-    job = submit(acme, "text")
-    assert "It has 1 file." in html_of(browser.get(url(job, "cancel")))
-    answer = browser.post(url(job, "cancel"), follow=True)
-    assert messages_of(answer) == ["The job is cancelled."]
-    assert state_of(job) == "cancelled"
-
-
-def test_cancelling_what_finished_meanwhile(browser: Client, acme: Organization) -> None:
-    job = submit(acme, "text")
-    read_next()
-    for answer in (
-        browser.get(url(job, "cancel"), follow=True),
-        browser.post(url(job, "cancel"), follow=True),
-    ):
-        assert answer.redirect_chain == [(url(job), 302)]
-        assert "nothing left to cancel" in messages_of(answer)[0]
-    assert state_of(job) == "succeeded"
-
-
-def test_retry(browser: Client, acme: Organization) -> None:
-    job = submit(acme, "text", "more")
-    read_next()
-    fail_next()
-    answer = browser.post(url(job, "retry"), follow=True)
-    assert answer.redirect_chain == [(url(job), 302)]
-    assert messages_of(answer) == ["What failed or was cancelled runs again."]
-    assert state_of(job) == "queued"
-    assert sorted(job.files.values_list("state", flat=True)) == ["queued", "succeeded"]
-
-
-def test_retrying_what_runs_or_did_not_fail(browser: Client, acme: Organization) -> None:
-    job = submit(acme, "text")
-    answer = browser.post(url(job, "retry"), follow=True)
-    assert messages_of(answer) == ["Wait for the job to finish, or cancel it first."]
-    read_next()
-    answer = browser.post(url(job, "retry"), follow=True)
-    assert messages_of(answer) == ["No file of this job failed or was cancelled."]
-    assert state_of(job) == "succeeded"
-    assert browser.get(url(job, "retry")).status_code == 405
-
-
-def test_delete_asks_first(browser: Client, acme: Organization) -> None:
-    job = submit(acme, "text", "more")
-    read_next()
-    fail_next()
-    html = html_of(browser.get(url(job, "delete")))
-    assert "<h1>Delete this job?</h1>" in html
-    assert "its 2 files and results are removed for good" in html
-    assert BatchJob.objects.filter(pk=job.pk).exists()
-    answer = browser.post(url(job, "delete"), follow=True)
-    assert answer.redirect_chain == [("/jobs", 302)]
-    assert messages_of(answer) == ["Deleted: 1.txt and 1 more."]
-    assert not BatchJob.objects.filter(pk=job.pk).exists()
-    assert browser.post(url(job, "delete")).status_code == 404
-
-
-def test_deleting_what_runs(browser: Client, acme: Organization) -> None:
-    job = submit(acme, "text")
-    for answer in (
-        browser.get(url(job, "delete"), follow=True),
-        browser.post(url(job, "delete"), follow=True),
-    ):
-        assert answer.redirect_chain == [(url(job), 302)]
-        assert messages_of(answer) == ["Cancel the job first, or wait for it to finish."]
-    assert state_of(job) == "queued"
-
-
-def test_a_retry_that_comes_after_the_page_was_drawn(browser: Client, acme: Organization) -> None:
-    """An older page's Delete meets a job that runs again."""
-    job = submit(acme, "text")
-    fail_next()
-    assert "its file and the result" in text_of(shown(browser, job))
-    retry_job(actor=owner_of(acme), job=job)
-    answer = browser.post(url(job, "delete"), follow=True)
-    assert messages_of(answer) == ["Cancel the job first, or wait for it to finish."]
-
-
-# --- who ----------------------------------------------------------------------------------------
-
-ACTIONS = ("cancel", "retry", "delete")
-
-
-def everything_of(job: BatchJob) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    files = job.files.order_by("position").values()
-    return BatchJob.objects.filter(pk=job.pk).values().get(), list(files)
-
-
-def test_a_reader_sees_all_and_changes_nothing(
-    bob: User, client_for: ClientFor, acme: Organization
-) -> None:
-    browser = client_for(bob)
-    running, ended = submit(acme, "text"), submit(acme, "text", priority=Priority.HIGH)
-    fail_next(partial="some")
-    for job in (running, ended):
-        before = everything_of(job)
-        html = shown(browser, job)
-        assert "<dialog" not in html
-        assert 'method="post" action="/jobs/' not in html
-        for action in ACTIONS:
-            answer = browser.post(url(job, action))
-            assert answer.status_code == 403
-            assert "does not allow it" in answer.content.decode()
-        assert browser.get(url(job, "cancel")).status_code == 403
-        assert browser.get(url(job, "delete")).status_code == 403
-        assert everything_of(job) == before
-    assert "Download ZIP" in shown(browser, ended)
-
-
-def test_a_contributor_changes_only_what_they_made(
-    client_for: ClientFor, acme: Organization
-) -> None:
-    dora = create_user(email="dora@example.com", password=None, name="")
-    add_member(organization=acme, user=dora, role=Role.CONTRIBUTOR)
-    browser = client_for(dora)
-    job = submit(acme, "text", "more")
-    fail_next()
-    fail_next(FailureClass.CRASH)
-    fail_next(FailureClass.CRASH)
-    assert "Retry" not in text_of(shown(browser, job))
-    assert browser.post(url(job, "retry")).status_code == 403
-    BatchJob.objects.update(created_by=dora)
-    told = text_of(shown(browser, job))
-    assert "by dora@example.com" in told
-    assert "Retry 1 file" in told  # the quarantined one is for owners and admins
-    assert browser.post(url(job, "retry")).status_code == 302
-    assert sorted(job.files.values_list("state", flat=True)) == ["quarantined", "queued"]
-
-
-def test_for_another_organization_there_is_no_such_job(
-    charlie: User, client_for: ClientFor, acme: Organization
-) -> None:
-    browser = client_for(charlie)
-    jobs = [submit(acme, "text"), submit(acme, "text", priority=Priority.HIGH)]
-    fail_next()
-    for job in jobs:
-        before = everything_of(job)
-        for path in (url(job), *(url(job, a) for a in ("live", "cancel", "delete"))):
-            answer = browser.get(path)
-            assert answer.status_code == 404, path
-            assert "1.txt" not in answer.content.decode()
-        for action in ACTIONS:
-            assert browser.post(url(job, action)).status_code == 404, action
-        assert everything_of(job) == before
-
-
-def test_a_form_of_another_site_does_nothing(alice: User, acme: Organization) -> None:
-    browser = Client(enforce_csrf_checks=True)
-    browser.force_login(alice)
-    job = submit(acme, "text")
-    before = everything_of(job)
-    for action in ACTIONS:
-        assert browser.post(url(job, action)).status_code == 403
-    assert everything_of(job) == before
-
-
-def test_who_is_not_signed_in_changes_nothing(client: Client, acme: Organization) -> None:
-    job = submit(acme, "text")
-    before = everything_of(job)
-    for action in ACTIONS:
-        answer = client.post(url(job, action))
-        assert answer.status_code == 302
-        assert answer["Location"].startswith("/sign-in")
-    assert everything_of(job) == before
-
-
-def test_methods(browser: Client, acme: Organization) -> None:
-    job = submit(acme, "text")
-    for path in (url(job), url(job, "live")):
-        assert browser.post(path).status_code == 405
-    assert browser.put(url(job, "cancel")).status_code == 405

@@ -370,13 +370,13 @@ def test_the_number_of_queries_does_not_grow(alices: Client, acme: Organization)
 def test_lists_are_read_from_an_index(acme: Organization, other: Organization) -> None:
     bulk(acme, 6000)
     bulk(other, 6000)
-    bulk(acme, 5, state="cancelled", succeeded=0, cancelled=1)
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("ANALYZE jobs_batchjob")
     mine = BatchJob.objects.in_organization(acme)
     newest = mine.order_by("-created_at", "-id")
     assert "job_list" in newest[:51].explain()
-    assert "job_list_by_state" in find(newest, Filters(state="cancelled")).jobs[:51].explain()
+    for asked in (Filters(state="succeeded"), Filters(operation="extract")):
+        assert "job_list" in find(newest, asked).jobs[:51].explain(), asked
     ended = mine.filter(state="succeeded").order_by("-finished_at")
     assert "job_ended" in ended[:6].explain()

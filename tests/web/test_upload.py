@@ -2,23 +2,16 @@
 
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
-from django.test import Client
 from pytest_django import Settings
 
-from apps.accounts.actor import SESSION_KEY
 from apps.accounts.models import Organization, User
-from apps.accounts.roles import Role
-from apps.accounts.services import add_member, create_user
 from apps.jobs import storage
 from apps.jobs.models import BatchFile, BatchJob
 from apps.processors import registry
-from tests.conftest import ClientFor
 from tests.jobs.forms import (
-    BOUNDARY,
     FORM_TYPE,
     UPLOAD,
     assert_nothing_stored,
@@ -27,10 +20,8 @@ from tests.jobs.forms import (
     part,
 )
 from tests.processors.faulty import FaultyProcessor
+from tests.web.uploading import PAGE, Browser, assert_refused, hidden_fields
 
-PAGE = "/jobs/new"
-TOKEN = re.compile(r'<form id="upload".*?name="csrfmiddlewaretoken" value="(\w+)"', re.DOTALL)
-KEY = re.compile(r'name="idempotency_key" value="(\w+)"')
 NO_FILE = part(b"", "")
 """What a browser sends for a file input in which nothing was chosen."""
 
@@ -47,54 +38,9 @@ class Tally(FaultyProcessor):
     operations = frozenset({"tally"})
 
 
-class Browser:
-    """Sends the page's form as a browser without scripts does, checked for CSRF as a real one."""
-
-    def __init__(self, user: User, organization: Organization) -> None:
-        self.client = Client(enforce_csrf_checks=True)
-        self.client.force_login(user)
-        session = self.client.session
-        session[SESSION_KEY] = str(organization.pk)
-        session.save()
-        self.open()
-
-    def open(self) -> None:
-        shown = self.client.get(PAGE)
-        assert shown.status_code == 200
-        self.token, self.key = hidden_fields(shown.content.decode())
-
-    def fields(self, **others: str) -> list[bytes]:
-        """The plain fields that stand before the files."""
-        given = {"csrfmiddlewaretoken": self.token, "idempotency_key": self.key} | others
-        return [field(name, value) for name, value in given.items()]
-
-    def send(self, *files: bytes, **others: str) -> Any:
-        return self.post(*self.fields(**others), *files)
-
-    def post(self, *parts: bytes, **headers: str) -> Any:
-        return self.client.generic("POST", PAGE, body_of(parts), FORM_TYPE, headers=headers)
-
-
-def hidden_fields(page: str) -> tuple[str, str]:
-    token, key = TOKEN.search(page), KEY.search(page)
-    assert token
-    assert key
-    return token[1], key[1]
-
-
 @pytest.fixture
 def browser(alice: User, acme: Organization) -> Browser:
     return Browser(alice, acme)
-
-
-def assert_refused(answer: Any, status: int, *told: str) -> None:
-    """The page came again with its reasons."""
-    assert answer.status_code == status, answer.content
-    page = answer.content.decode()
-    assert "Nothing was submitted" in page
-    hidden_fields(page)
-    for each in told:
-        assert each in page, each
 
 
 # --- the form ---------------------------------------------------------------------------------
@@ -217,7 +163,9 @@ def test_other_files_from_a_page_that_was_used_are_refused_with_a_new_key(
 def test_without_a_file_it_asks_for_one(
     browser: Browser, data_dir: Path, files: tuple[bytes, ...]
 ) -> None:
-    assert_refused(browser.send(*files), 400, "Choose at least one file.")
+    answer = browser.send(*files)
+    assert_refused(answer, 400, "Choose at least one file.")
+    assert "Choose the files again" not in answer.content.decode()
     assert_nothing_stored(data_dir)
 
 
@@ -278,6 +226,8 @@ def test_what_was_chosen_stays_chosen(browser: Browser, data_dir: Path) -> None:
     )
     page = answer.content.decode()
     assert_refused(answer, 400, "<strong>Pages</strong>: Pages count from 1")
+    assert page.count("Pages count from 1") == 1
+    assert "Choose the files again" in page
     assert re.search(r'name="pages" value="3-1"[^>]*aria-invalid="true"', page)
     assert re.search(r"<details[^>]* open>", page)
     assert 'name="name" maxlength="200" value="&quot;March&quot;"' in page
@@ -333,100 +283,3 @@ def test_what_is_no_form_is_refused(browser: Browser, data_dir: Path) -> None:
 def test_other_methods_are_refused(browser: Browser) -> None:
     for method in ("PUT", "PATCH", "DELETE"):
         assert browser.client.generic(method, PAGE).status_code == 405
-
-
-# --- forged forms --------------------------------------------------------------------------------
-
-
-def test_without_a_good_token_before_the_files_no_job_is_made(
-    browser: Browser, data_dir: Path
-) -> None:
-    key, token = field("idempotency_key", browser.key), "csrfmiddlewaretoken"
-    forms = {
-        "no token": [key, part()],
-        "no token and no file": [key],
-        "an empty token": [field(token, ""), key, part()],
-        "a wrong token": [field(token, "x" * 64), key, part()],
-        "no token's shape": [field(token, "x"), key, part()],
-        "a token after the files": [key, part(), field(token, browser.token)],
-    }
-    for what, parts in forms.items():
-        assert browser.post(*parts).status_code == 403, what
-        assert_nothing_stored(data_dir)
-
-
-def test_the_files_of_a_forged_form_are_not_read(browser: Browser, data_dir: Path) -> None:
-    """Cut off in the middle of its file, it is told to be forged all the same."""
-    opened = f"--{BOUNDARY}\r\n".encode() + part(b"x" * 10_000)
-    answer = browser.client.generic("POST", PAGE, opened, FORM_TYPE)
-    assert answer.status_code == 403
-    assert_nothing_stored(data_dir)
-
-
-def test_a_token_in_the_header_does_not_count_here(browser: Browser, data_dir: Path) -> None:
-    answer = browser.post(
-        field("idempotency_key", browser.key), part(), **{"X-CSRFToken": browser.token}
-    )
-    assert answer.status_code == 403
-    assert_nothing_stored(data_dir)
-
-
-def test_a_form_of_another_site_makes_no_job_even_with_the_token(
-    browser: Browser, data_dir: Path
-) -> None:
-    for origin in ("https://evil.example", "null"):
-        answer = browser.post(*browser.fields(), part(), Origin=origin)
-        assert answer.status_code == 403
-        assert_nothing_stored(data_dir)
-    assert browser.post(*browser.fields(), part(), Origin="http://testserver").status_code == 303
-
-
-def test_without_the_cookie_no_job_is_made(browser: Browser, data_dir: Path) -> None:
-    del browser.client.cookies["csrftoken"]
-    assert browser.send(part()).status_code == 403
-    assert_nothing_stored(data_dir)
-
-
-# --- people --------------------------------------------------------------------------------------
-
-
-def test_readers_are_told_why_they_may_not(
-    bob: User, client_for: ClientFor, data_dir: Path
-) -> None:
-    client = client_for(bob)
-    for answer in (
-        client.get(PAGE),
-        client.generic("POST", PAGE, body_of([part()]), FORM_TYPE),
-    ):
-        assert answer.status_code == 403
-        assert "Your role in Acme is reader" in answer.content.decode()
-    assert f'href="{PAGE}"' not in client.get("/jobs").content.decode()
-    assert_nothing_stored(data_dir)
-
-
-@pytest.mark.parametrize("role", [Role.ADMIN, Role.CONTRIBUTOR])
-def test_admins_and_contributors_may(acme: Organization, role: Role) -> None:
-    user = create_user(email="carol@example.com", password=None, name="Carol")
-    add_member(organization=acme, user=user, role=role)
-    assert Browser(user, acme).send(part()).status_code == 303
-    assert BatchJob.objects.get().created_by == user
-
-
-def test_who_is_not_signed_in_is_led_to_the_sign_in(db: None, data_dir: Path) -> None:
-    client = Client(enforce_csrf_checks=True)
-    assert client.get(PAGE)["Location"] == f"/sign-in?next={PAGE}"
-    answer = client.generic("POST", PAGE, body_of([part()]), FORM_TYPE)
-    assert (answer.status_code, answer["Location"]) == (302, "/sign-in?next=/")
-    assert_nothing_stored(data_dir)
-
-
-def test_a_job_belongs_to_the_organization_that_its_sender_works_in(
-    browser: Browser, charlie: User, other: Organization, client_for: ClientFor
-) -> None:
-    """The same key in two organizations is two jobs, and neither sees the other's."""
-    stranger = Browser(charlie, other)
-    stranger.key = browser.key
-    mine, theirs = browser.send(part())["Location"], stranger.send(part())["Location"]
-    assert mine != theirs
-    jobs = BatchJob.objects.in_organization(other)
-    assert [f"/jobs/{job.pk}" for job in jobs] == [theirs]

@@ -6,12 +6,14 @@
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.auth.admin import GroupAdmin as StockGroupAdmin
 from django.contrib.auth.admin import UserAdmin as StockUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
+from django.contrib.auth.models import Group
 from django.db.models import SET_NULL, ManyToManyField
 from django.forms import CheckboxSelectMultiple
 from django.http import HttpRequest, HttpResponse
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 
@@ -23,6 +25,8 @@ from apps.core.admin import (
     link_to,
 )
 
+AS_CHECKBOXES: Any = {ManyToManyField: {"widget": CheckboxSelectMultiple}}
+"""In place of the admin's two lists, which a screen reader cannot tell apart."""
 RIGHTS = ("is_staff", "is_superuser", "groups", "user_permissions")
 """What only a superuser gives and takes: staff could otherwise give it to themselves."""
 
@@ -53,7 +57,7 @@ class UserAdmin(KeptWhileOwning, StockUserAdmin):
     ordering = ("email",)
     readonly_fields = ("date_joined", "last_login", "belongings")
     filter_horizontal = ()
-    formfield_overrides = {ManyToManyField: {"widget": CheckboxSelectMultiple}}
+    formfield_overrides = AS_CHECKBOXES
     fieldsets = (
         (None, {"fields": ("email", "name", "password", "belongings")}),
         ("Permissions", {"fields": ("is_active", *RIGHTS)}),
@@ -108,7 +112,13 @@ class UserAdmin(KeptWhileOwning, StockUserAdmin):
 
     @admin.display(description="has")
     def belongings(self, user: User) -> SafeString:
-        return lists_of(Membership, ApiKey, user__id__exact=user.pk)
+        made = (
+            lists_of(model, **{f"{field}__id__exact": user.pk})
+            for model, field in related(User, SET_NULL)
+            if admin.site.is_registered(model)
+        )
+        listed = (lists_of(Membership, ApiKey, user__id__exact=user.pk), *made)
+        return format_html_join(", ", "{}", ((each,) for each in listed))
 
     def render_delete_form(self, request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
         rows = (
@@ -121,3 +131,14 @@ class UserAdmin(KeptWhileOwning, StockUserAdmin):
             if count
         ]
         return super().render_delete_form(request, context)
+
+
+admin.site.unregister(Group)
+
+
+@admin.register(Group)
+class GroupAdmin(StockGroupAdmin):
+    """Django's own, with permissions that can be ticked without a script."""
+
+    filter_horizontal = ()
+    formfield_overrides = AS_CHECKBOXES

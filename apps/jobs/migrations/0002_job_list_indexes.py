@@ -7,10 +7,15 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        migrations.RemoveIndex(
+            model_name="batchjob",
+            name="job_list",
+        ),
         migrations.AddIndex(
             model_name="batchjob",
             index=models.Index(
-                fields=["organization", "state", "-created_at", "-id"], name="job_list_by_state"
+                fields=["organization", "-created_at", "-id", "state", "operation"],
+                name="job_list",
             ),
         ),
         migrations.AddIndex(
