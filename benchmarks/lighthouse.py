@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 from tests.browser import chromium, service
@@ -27,6 +27,16 @@ FULL_MARKS = 0.95
 COSTS_SHOWN = 6
 
 
+@dataclass(frozen=True)
+class Visit:
+    """A page to look at, by whom (`cookie`) and with what (`form`)."""
+
+    page: str
+    url: str
+    cookie: str
+    form: str
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=1)
@@ -35,68 +45,71 @@ def main() -> None:
     if program is None:
         sys.exit("There is no lighthouse command: npm install -g lighthouse@12 (it needs node).")
     browser = chromium.executable()
+    all_costs = []
     with service.running() as up:
-        pages, headers = prepare(up)
-        print(
-            f"{'page':8} {'as':8} {'perf':>5} {'a11y':>5} {'best':>5} {'LCP':>8} {'TBT':>8} {'CLS':>6}"
-        )
-        reports = [
-            (name, form, visit(program, browser, f"{up.url}{path}", headers[name], form, runs))
-            for name, path in pages.items()
-            for form in FORMS
-        ]
+        visits = prepare(up)
+        print(f"{'page':8} {'as':8} {'perf':>5} {'a11y':>5} {'best':>5}", end="")
+        print(f" {'LCP':>8} {'TBT':>8} {'CLS':>6}")
+        for visit in visits:
+            report = middle([look(program, browser, visit) for _ in range(runs)])
+            print(line_of(visit, report), flush=True)
+            all_costs += [f"{visit.page} as {visit.form}: {each}" for each in costs(report)]
         up.stop()
-    for name, form, report in reports:
-        for line in costs(report):
-            print(f"{name} {form}: {line}")
+    print(*all_costs, sep="\n")
 
 
-def prepare(up: service.Service) -> tuple[dict[str, str], dict[str, str]]:
-    """The pages to visit, and with which Cookie header: with samples read, and signed in."""
+def prepare(up: service.Service) -> list[Visit]:
+    """What to visit, with the samples read and more than a page of jobs."""
     api = service.Api(up.client, (up.data / "api_key").read_text().strip())
     names = sorted(path.name for path in SAMPLES.iterdir() if path.suffix != ".md")
-    job = api.submit("Samples", {name: (SAMPLES / name).read_bytes() for name in names})
     for number in range(1, 31):
         api.submit(f"Log sheet {number:02}", {f"sheet-{number:02}.txt": f"Sheet {number}."})
+    job = api.submit("Samples", {name: (SAMPLES / name).read_bytes() for name in names})
     api.wait(job, seconds=120)
     with chromium.browser() as browser:
         page = browser.new_page()
         chromium.sign_in(page, up.url, *up.admin)
         cookies = page.context.cookies()
     cookie = "; ".join(f"{each['name']}={each['value']}" for each in cookies)
-    pages = {"sign-in": "/sign-in", "jobs": "/jobs", "job": f"/jobs/{job}"}
-    return pages, {"sign-in": "", "jobs": cookie, "job": cookie}
-
-
-def visit(
-    program: str, browser: str, url: str, cookie: str, form: str, runs: int
-) -> dict[str, Any]:
-    """The report of the middle one of `runs` visits."""
-    reports = [visit_once(program, browser, url, cookie, form) for _ in range(runs)]
-    reports.sort(key=lambda report: report["categories"]["performance"]["score"])
-    report = reports[runs // 2]
-    scores = [f"{100 * report['categories'][name]['score']:5.0f}" for name in CATEGORIES]
-    metrics = [report["audits"][name]["displayValue"].replace("\u00a0", " ") for name in METRICS]
-    page = Path(url).name if "/jobs/" not in url else "job"
-    print(f"{page:8} {form:8} {' '.join(scores)} {metrics[0]:>8} {metrics[1]:>8} {metrics[2]:>6}")
-    return report
-
-
-def visit_once(program: str, browser: str, url: str, cookie: str, form: str) -> dict[str, Any]:
-    sandbox = " --no-sandbox" if os.geteuid() == 0 else ""
-    command = [program, url, "--quiet", "--output=json", *FORMS[form]]
-    command += [
-        f"--only-categories={','.join(CATEGORIES)}",
-        f"--chrome-flags=--headless=new{sandbox}",
+    paths = {
+        "sign-in": ("/sign-in", ""),
+        "jobs": ("/jobs", cookie),
+        "job": (f"/jobs/{job}", cookie),
+    }
+    return [
+        Visit(name, f"{up.url}{path}", whose, form)
+        for name, (path, whose) in paths.items()
+        for form in FORMS
     ]
-    if cookie:
-        command.append(f"--extra-headers={json.dumps({'Cookie': cookie})}")
+
+
+def look(program: str, browser: str, visit: Visit) -> dict[str, Any]:
+    """Lighthouse's report."""
+    flags = "--headless=new --no-sandbox" if os.geteuid() == 0 else "--headless=new"
+    command = [program, visit.url, "--quiet", "--output=json", *FORMS[visit.form]]
+    command += [f"--only-categories={','.join(CATEGORIES)}", f"--chrome-flags={flags}"]
+    if visit.cookie:
+        command.append(f"--extra-headers={json.dumps({'Cookie': visit.cookie})}")
     environment = os.environ | {"CHROME_PATH": browser}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(done.stderr)
     report: dict[str, Any] = json.loads(done.stdout)
     return report
+
+
+def middle(reports: list[dict[str, Any]]) -> dict[str, Any]:
+    """The one in the middle by performance."""
+    reports.sort(key=lambda report: report["categories"]["performance"]["score"])
+    return reports[len(reports) // 2]
+
+
+def line_of(visit: Visit, report: dict[str, Any]) -> str:
+    scores = [f"{100 * report['categories'][name]['score']:5.0f}" for name in CATEGORIES]
+    lcp, tbt, cls = (
+        report["audits"][name]["displayValue"].replace("\u00a0", " ") for name in METRICS
+    )
+    return f"{visit.page:8} {visit.form:8} {' '.join(scores)} {lcp:>8} {tbt:>8} {cls:>6}"
 
 
 def costs(report: dict[str, Any]) -> Iterator[str]:

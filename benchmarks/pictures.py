@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from playwright.sync_api import Page
+
 from tests.browser import chromium, service
 from tests.browser.stage import SAMPLES
 

@@ -78,8 +78,8 @@ class BrowsablePages(BrowsableAPIRenderer):
         if response.status_code >= 500:
             # Who asks and what they may see could be what is broken: drawn without the request.
             seconds = response.get("Retry-After")
-            error = {**data, "retry_after": int(seconds) if seconds else None}
-            page: str = render_to_string("error.html", {**data, "error": error})
+            told = {"error": data, "retry_after": int(seconds) if seconds else None}
+            page: str = render_to_string("error.html", told)
         else:
             page = super().render(data, accepted_media_type, renderer_context)
         add_never_cache_headers(response)  # not before: the page shows the headers of the answer

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 
 from playwright.sync_api import FilePayload, Page
 
-from tests.browser.stage import SAMPLES
-
 NOBODY = ""
 GOOD = ("knots.txt", "survey.png", "harbour-log.pdf")
 NOWHERE = "00000000-0000-7000-8000-000000000000"
@@ -27,6 +25,13 @@ class Shown:
     prepare: Callable[[Page], object] | None = None
     unchecked: tuple[str, ...] = ()
     refused: int = 0
+
+
+def made_up(name: str, text: str) -> FilePayload:
+    return {"name": name, "mimeType": "", "buffer": text.encode()}
+
+
+FILM = made_up("film.mkv", "x")
 
 
 def wrong_password(page: Page) -> None:
@@ -56,7 +61,7 @@ def collapse(page: Page) -> None:
 
 def choose_files(page: Page) -> None:
     """Some that can be sent, and one that cannot."""
-    page.locator("#files").set_input_files([*map(SAMPLES.joinpath, GOOD), made_up("film.mkv", "x")])
+    page.locator("#files").set_input_files([*(made_up(each, "x") for each in GOOD), FILM])
     page.locator("#rows > li").nth(len(GOOD)).wait_for()
 
 
@@ -74,10 +79,6 @@ def choose_too_many(page: Page) -> None:
 def send_nothing(page: Page) -> None:
     page.get_by_role("button", name="Send").click()
     page.get_by_text("Choose at least one file.").wait_for()
-
-
-def made_up(name: str, text: str) -> FilePayload:
-    return {"name": name, "mimeType": "", "buffer": text.encode()}
 
 
 def click(selector: str) -> Callable[[Page], None]:

@@ -9,6 +9,7 @@ from rest_framework.settings import api_settings
 
 from apps.accounts.models import User
 from apps.core import browsable
+from apps.web.words import duration
 from tests.conftest import ClientFor
 from tests.core.urls import SECRET
 
@@ -100,7 +101,7 @@ def test_an_error_nobody_foresaw_is_told_without_asking_who_is_there(
     assert "Acme" not in html
     answer, html = page(browser, "/api/failing/database")
     assert answer.status_code == 503
-    assert f"Try again in {answer['Retry-After']} s" in html
+    assert f"Try again in {duration(int(answer['Retry-After']))}." in html
 
 
 def test_who_is_not_signed_in_is_led_there_and_back(client: Client) -> None:

@@ -170,8 +170,8 @@ def test_first_run_serves_and_can_be_used(first_run: Up) -> None:
     key = first_run.data / "api_key"
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
     assert stat.S_IMODE(first_run.socket.parent.stat().st_mode) == 0o700
-    page = urllib.request.urlopen(f"{first_run.url}/admin/login/").read().decode()
-    [style] = re.findall(r'href="(/static/admin/css/base\.[^"]+)"', page)
+    page = urllib.request.urlopen(f"{first_run.url}/").read().decode()
+    [style] = re.findall(r'href="(/static/web/app\.[^"]+)"', page)
     assert urllib.request.urlopen(first_run.url + style).status == 200
 
 

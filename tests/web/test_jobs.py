@@ -104,9 +104,11 @@ def test_a_row_says_what_there_is_to_know(
     mixed = accepted(alice_api, part(name="first.txt"), part(name="second.txt"), part(b"", "no"))
     read_next()
     fail_next()
+    stopped = submit(acme, "one")
+    cancel_job(actor=owner_of(acme), job=stopped)
     waits = submit(acme, "one", "two")
     html = page(alices)
-    assert shown(html) == [str(waits.pk), mixed["id"], read]
+    assert shown(html) == [str(waits.pk), str(stopped.pk), mixed["id"], read]
     for text in (
         "&lt;b&gt;Invoices&lt;/b&gt;",
         "first.txt and 2 more",
@@ -117,6 +119,7 @@ def test_a_row_says_what_there_is_to_know(
         "Alice",
         "under 1 s",
         "not yet known",
+        "never ran",
     ):
         assert text in html, text
     assert html.count('role="progressbar"') == 1

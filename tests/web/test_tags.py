@@ -11,7 +11,6 @@ from django.utils import timezone
 
 from apps.accounts.models import Organization
 from apps.jobs.live import Live, live_of
-from apps.jobs.models import BatchJob
 from apps.web.templatetags.web import segments
 from apps.web.words import STATE_WORDS
 from tests.batches import submit
@@ -84,12 +83,9 @@ def test_a_bar_has_its_parts_side_by_side(
 
 def test_a_bar_is_read_out(acme: Organization) -> None:
     job = submit(acme, "one", "two")
-    BatchJob.objects.update(name='"><b>')
-    job.refresh_from_db()
     html = drawn("{% bar job live %}", job=job, live=live_of([job])[job.pk])
     assert 'role="progressbar"' in html
     assert 'aria-valuenow="0"' in html
-    assert "&quot;&gt;&lt;b&gt;" in html
     assert "style=" not in html
     half = Live(COUNTS | {"succeeded": 1}, 0.5, None)
     html = drawn("{% bar job live %}", job=job, live=half)

@@ -51,7 +51,7 @@ def moment(when: datetime | None) -> SafeString:
 @register.inclusion_tag("web/_bar.html")
 def bar(job: BatchJob, live: Live) -> dict[str, Any]:
     """The job's progress bar: ended files by state, then what is done of the others."""
-    return {"job": job, "live": live, "segments": segments(job.total, live)}
+    return {"live": live, "segments": segments(job.total, live)}
 
 
 def segments(total: int, live: Live) -> list[tuple[str, float, float]]:
