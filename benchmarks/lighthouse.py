@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.browser import chromium, service
-from tests.browser.stage import SAMPLES
 
 CATEGORIES = ("performance", "accessibility", "best-practices")
 METRICS = ("largest-contentful-paint", "total-blocking-time", "cumulative-layout-shift")
@@ -61,10 +60,10 @@ def main() -> None:
 def prepare(up: service.Service) -> list[Visit]:
     """What to visit, with the samples read and more than a page of jobs."""
     api = service.Api(up.client, (up.data / "api_key").read_text().strip())
-    names = sorted(path.name for path in SAMPLES.iterdir() if path.suffix != ".md")
+    names = sorted(path.name for path in service.SAMPLES.iterdir() if path.suffix != ".md")
     for number in range(1, 31):
         api.submit(f"Log sheet {number:02}", {f"sheet-{number:02}.txt": f"Sheet {number}."})
-    job = api.submit("Samples", {name: (SAMPLES / name).read_bytes() for name in names})
+    job = api.submit("Samples", {name: (service.SAMPLES / name).read_bytes() for name in names})
     api.wait(job, seconds=120)
     with chromium.browser() as browser:
         page = browser.new_page()

@@ -1,7 +1,7 @@
 """Draws the pictures of the README into docs/images: `make pictures`.
 
-Starts a service of its own on a temporary directory, with the sample documents read and a job
-under way, and takes the pictures with an installed Chromium.
+Starts a service of its own on a temporary directory, with some documents read and a job under
+way, and takes the pictures with an installed Chromium.
 """
 
 import sys
@@ -9,8 +9,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page
 
-from tests.browser import chromium, service
-from tests.browser.stage import SAMPLES
+from tests.browser import chromium, hands, service
 
 IMAGES = Path(__file__).resolve().parent.parent / "docs" / "images"
 SIZE = {"width": 1280, "height": 800}
@@ -19,19 +18,21 @@ PAST = {
     "Harbour office, March": ("tides-cp1252.csv", "tides-utf16.csv", "harbour-log.pdf"),
     "House rules": ("hausordnung.pdf",),
     "Knots for beginners": ("knots.txt", "notice.html"),
-    "Autumn mail": ("order.eml", "letter-with-scan.pdf", "locked.pdf", "recipe.docx"),
     "Invoices to check": ("invoice-scan.pdf", "survey.png"),
+    "Winter store": ("damaged.pdf",),
+    "Recipes": ("recipe.docx",),
+    "Orders": ("order.eml", "parking-photo.jpg"),
+    "Autumn mail": ("order.eml", "letter-with-scan.pdf", "locked.pdf", "recipe.docx"),
 }
-UNDER_WAY = {f"sheet-{number:02}.txt": f"slow {number}" for number in range(2, 26, 2)}
+LOGBOOK = {f"logbook-1987-{month:02}.txt": f"slow {2 * month}" for month in range(1, 13)}
 
 
 def main() -> None:
     settings = {"EXTRA_PROCESSORS": "tests.browser.staging.StagingProcessor"}
     with service.running(**settings) as up, chromium.browser() as browser:
-        key = (up.data / "api_key").read_text().strip()
-        api = service.Api(up.client, key)
+        api = service.Api(up.client, (up.data / "api_key").read_text().strip())
         for name, files in PAST.items():
-            api.wait(api.submit(name, {each: (SAMPLES / each).read_bytes() for each in files}))
+            api.wait(api.submit(name, samples(*files)))
         page = browser.new_page(base_url=up.url, viewport=SIZE, color_scheme="light")
         chromium.sign_in(page, up.url, *up.admin)
         draw(page, api)
@@ -39,12 +40,10 @@ def main() -> None:
 
 
 def draw(page: Page, api: service.Api) -> None:
-    """The list of jobs and a file in light, the running job in dark."""
-    running = api.submit("Logbook 1987", UNDER_WAY)
-    page.goto(f"/jobs/{running}")
-    page.wait_for_function(
-        "Number(document.querySelector('#overview .bar').ariaValueNow) >= 35", timeout=60_000
-    )
+    """The running job in dark, the list of jobs and a file in light."""
+    first = samples("harbour-log.pdf", "damaged.pdf", "invoice-scan.pdf", "order.eml")
+    page.goto(f"/jobs/{api.submit('Logbook 1987', {**first, **LOGBOOK})}")
+    service.wait_until(lambda: hands.percent(page) >= 50, seconds=60)
     page.emulate_media(color_scheme="dark")
     keep(page, "job.png")
     page.emulate_media(color_scheme="light")
@@ -55,10 +54,13 @@ def draw(page: Page, api: service.Api) -> None:
     keep(page, "file.png")
 
 
+def samples(*names: str) -> dict[str, bytes]:
+    return {name: (service.SAMPLES / name).read_bytes() for name in names}
+
+
 def keep(page: Page, name: str) -> None:
-    page.evaluate("document.fonts.ready")
-    page.wait_for_timeout(600)  # the bars have stopped growing
-    IMAGES.mkdir(exist_ok=True)
+    page.wait_for_timeout(2000)  # the news of the last beat are drawn, and the bars have grown
+    IMAGES.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=IMAGES / name)
     size = (IMAGES / name).stat().st_size
     print(f"docs/images/{name}: {size // 1000} kB")

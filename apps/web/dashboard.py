@@ -19,6 +19,7 @@ from apps.web.rows import fills, fingerprint, reasons_of, rows_of
 SHOWN = 6
 FAILED_DAYS = 7
 """Failures of longer ago are found in the list; here they would only be in the way."""
+WITH_RESULTS = (JobState.SUCCEEDED, JobState.PARTIAL)
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Overview:
         return cls(
             list(jobs.open().order_by(*NEWEST_FIRST)[:SHOWN]),
             list(failed[:SHOWN]),
-            list(ended.filter(state=JobState.SUCCEEDED)[:SHOWN]),
+            list(ended.filter(state__in=WITH_RESULTS)[:SHOWN]),
         )
 
     @property

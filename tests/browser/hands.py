@@ -8,7 +8,7 @@ from pathlib import Path
 from playwright.sync_api import Locator, Page
 
 from tests.browser.chromium import Complaints
-from tests.browser.stage import SAMPLES
+from tests.browser.service import SAMPLES
 
 TEN = (
     "knots.txt",

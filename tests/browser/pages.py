@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from playwright.sync_api import FilePayload, Page
 
+from tests.browser.people import PASSWORD
+
 NOBODY = ""
 GOOD = ("knots.txt", "survey.png", "harbour-log.pdf")
 NOWHERE = "00000000-0000-7000-8000-000000000000"
@@ -42,6 +44,9 @@ def wrong_password(page: Page) -> None:
 
 
 def signed_out(page: Page) -> None:
+    page.get_by_label("E-mail address").fill("nora@example.com")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
     page.locator("details.account > summary").click()
     page.get_by_role("button", name="Sign out").click()
     page.get_by_text("You are signed out.").wait_for()
@@ -99,12 +104,12 @@ def open_operations(page: Page) -> None:
     page.locator(".opblock-body").nth(1).wait_for()
 
 
-def choose_action(label: str) -> Callable[[Page], None]:
+def choose_action(name: str) -> Callable[[Page], None]:
     """The question before an action of the admin on the first row."""
 
     def choose(page: Page) -> None:
         page.locator("input.action-select").first.check()
-        page.locator("select[name=action]").select_option(label=label)
+        page.locator("select[name=action]").select_option(name)
         page.get_by_role("button", name="Run").or_(page.get_by_role("button", name="Go")).click()
         page.locator(".confirm-action").wait_for()
 
@@ -114,6 +119,7 @@ def choose_action(label: str) -> Callable[[Page], None]:
 SESSIONS = (
     Shown("sign-in", "/sign-in", NOBODY),
     Shown("wrong password", "/sign-in", NOBODY, prepare=wrong_password),
+    Shown("signed out", "/sign-in", NOBODY, prepare=signed_out),
     Shown("menu of organizations", "/", prepare=open_organizations),
     Shown("menu of the account", "/", prepare=open_account),
     Shown("sidebar collapsed", "/", prepare=collapse),
@@ -184,6 +190,7 @@ REFUSED = (
 API = (
     Shown("api", "/api"),
     Shown("api signed out", "/api", NOBODY),
+    Shown("api jobs, signed out", "/api/batch/jobs", NOBODY, status=401),
     Shown("api jobs", "/api/batch/jobs"),
     Shown("api job", "/api/batch/jobs/{partial}"),
     Shown("api files", "/api/batch/jobs/{partial}/files"),
@@ -215,13 +222,13 @@ ADMIN = (
     Shown("admin", "/admin/"),
     *(Shown(f"admin {model}", f"/admin/{model}/") for model in MODELS),
     *(
-        Shown(f"admin {model} one", f"/admin/{model}/", prepare=click("#result_list th a"))
+        Shown(f"admin {model} one", f"/admin/{model}/", prepare=click("#result_list tbody th a"))
         for model in MODELS[:-1]
     ),
     Shown("admin search", "/admin/jobs/batchfile/?q=locked"),
     Shown("admin search, no match", "/admin/jobs/batchfile/?q=nothing-has-this-name"),
-    Shown("admin retry", "/admin/jobs/batchjob/?q=Autumn", prepare=choose_action("Retry failed")),
-    Shown("admin delete", "/admin/jobs/batchjob/?q=Autumn", prepare=choose_action("Delete")),
+    Shown("admin retry", "/admin/jobs/batchjob/?q=Autumn", prepare=choose_action("retry")),
+    Shown("admin delete", "/admin/jobs/batchjob/?q=Autumn", prepare=choose_action("delete")),
     Shown("admin add user", "/admin/accounts/user/add/"),
     Shown("admin add user, mistakes", "/admin/accounts/user/add/", prepare=click("[name=_save]")),
     Shown("admin add organization", "/admin/accounts/organization/add/"),

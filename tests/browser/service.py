@@ -16,6 +16,7 @@ import httpx
 
 from tests.processes import BASE_DIR, Process
 
+SAMPLES = BASE_DIR / "samples"
 READY = "Ctrl-C stops everything."
 Files = Mapping[str, bytes | str]
 SETTLED = ("succeeded", "partial", "failed", "cancelled")

@@ -2,12 +2,10 @@
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
 
 from tests.browser import people
-from tests.browser.service import Api, Service, wait_until
+from tests.browser.service import SAMPLES, Api, Service, wait_until
 
-SAMPLES = Path(__file__).resolve().parents[2] / "samples"
 HOMES = {
     "admin": people.OFFICE,
     "carla": people.OFFICE,

@@ -56,8 +56,14 @@ def test_each_job_is_where_it_belongs(
     html = page(alices)
     assert shown(html, "running") == [waits]
     assert shown(html, "failed") == [refused, failed]
-    assert shown(html, "new") == [read]
-    for text in ("may.txt and 1 more", "Letters", "bad.txt: It failed.", "2 files, under 1 s"):
+    assert shown(html, "new") == [refused, read]
+    for text in (
+        "may.txt and 1 more",
+        "Letters",
+        "bad.txt: It failed.",
+        "2 files, under 1 s",
+        "1 of 3 files",
+    ):
         assert text in html, text
     assert re.search(r"empty\.txt: .+ \(and 1 more\)", html)
     assert 'href="/jobs/new"' in html
@@ -69,7 +75,7 @@ def test_failures_of_long_ago_are_left_to_the_list(alices: Client, acme: Organiz
     BatchJob.objects.update(finished_at=timezone.now() - timedelta(days=8))
     html = page(alices)
     assert shown(html, "failed") == []
-    for text in ("Nothing failed.", "Nothing runs at the moment.", "No job has succeeded yet."):
+    for text in ("Nothing failed.", "Nothing runs at the moment.", "No results yet."):
         assert text in html, text
     assert "No jobs yet" not in html
 
