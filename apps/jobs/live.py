@@ -35,7 +35,8 @@ def _live(job: BatchJob, states: dict[str, float]) -> Live:
     running_progress = states.pop("progress_sum")
     progress = round(fraction(job.total, job.finished_count, running_progress), 4)
     counts = {"total": job.total, **{name: int(n) for name, n in states.items()}, **job.counts}
-    return Live(counts, progress, _eta(job, progress))
+    only_waits = states["queued"] == states["running"] == 0  # for its next try, at no pace
+    return Live(counts, progress, None if only_waits else _eta(job, progress))
 
 
 def _eta(job: BatchJob, progress: float) -> int | None:

@@ -21,6 +21,8 @@ from apps.web.access import members_only
 from apps.web.context import SIDEBARS, THEMES
 
 PREFERENCES = {"theme": THEMES, "sidebar": SIDEBARS}
+LAST_ORGANIZATION = "organization"
+"""The cookie with the id of the organization that the browser's user switched to last."""
 A_YEAR = 365 * 24 * 3600
 PASSWORD_MAX_LENGTH = 1024
 """Characters of a password that are read: hashing megabytes would keep the server busy."""
@@ -69,6 +71,15 @@ class SignIn(LoginView):
                 field.widget.attrs |= told
         return super().form_invalid(form)
 
+    def form_valid(self, form: AuthenticationForm) -> HttpResponse:
+        response = super().form_valid(form)
+        # Back to the page one was on: it may be of another organization than one's own. An id that
+        # is not one's own, as on a shared computer, leads nowhere: see Actor.of_request.
+        last = self.request.COOKIES.get(LAST_ORGANIZATION)
+        if last:
+            self.request.session[SESSION_KEY] = last
+        return response
+
 
 @require_POST
 def sign_out(request: HttpRequest) -> HttpResponse:
@@ -91,7 +102,9 @@ def switch_organization(request: HttpRequest, actor: Actor) -> HttpResponse:
         raise NotFound(detail) from None
     request.session[SESSION_KEY] = str(organization.pk)
     messages.success(request, f"You now work in {organization.name}.")
-    return redirect("web:dashboard")
+    response = redirect("web:dashboard")
+    _keep(request, response, LAST_ORGANIZATION, str(organization.pk), httponly=True)
+    return response
 
 
 @require_POST
@@ -101,10 +114,22 @@ def set_preferences(request: HttpRequest) -> HttpResponse:
     for name, known in PREFERENCES.items():
         value = request.POST.get(name, "")
         if value in known:
-            response.set_cookie(
-                name, value, max_age=A_YEAR, samesite="Lax", secure=request.is_secure()
-            )
+            _keep(request, response, name, value)
     return response
+
+
+def _keep(
+    request: HttpRequest, response: HttpResponse, name: str, value: str, *, httponly: bool = False
+) -> None:
+    """Sets a cookie that outlives the session."""
+    response.set_cookie(
+        name,
+        value,
+        max_age=A_YEAR,
+        samesite="Lax",
+        secure=request.is_secure(),
+        httponly=httponly,
+    )
 
 
 def _of_this_site(request: HttpRequest, target: str) -> str:

@@ -142,3 +142,34 @@ def test_whoever_takes_them_in_ends_it(
     assert browser.get("/").status_code == 403
     add_member(organization=acme, user=bob, role=Role.READER)
     assert browser.get("/").status_code == 200
+
+
+@pytest.fixture
+def with_password(alice: User) -> User:
+    alice.set_password("a long enough one")
+    alice.save()
+    return alice
+
+
+def sign_in(browser: Client, user: User) -> str:
+    form = {"username": user.email, "password": "a long enough one"}
+    return browser.post("/sign-in", form, follow=True).content.decode()
+
+
+def test_a_new_sign_in_goes_on_where_one_worked(with_password: User, acme: Organization) -> None:
+    browser = Client()
+    assert '<summary title="Alice">' in sign_in(browser, with_password)
+    switch(browser, acme.pk)
+    kept = browser.cookies["organization"]
+    assert kept["httponly"]
+    browser.post("/sign-out")
+    assert '<summary title="Acme">' in sign_in(browser, with_password)
+
+
+def test_what_somebody_else_left_in_the_browser_leads_nowhere(
+    with_password: User, other: Organization
+) -> None:
+    for left in (str(other.pk), "garbage"):
+        browser = Client()
+        browser.cookies["organization"] = left
+        assert '<summary title="Alice">' in sign_in(browser, with_password)
