@@ -4,16 +4,18 @@ from django.contrib import admin
 from django.urls import include, path
 
 from apps.accounts.admin import sign_in as admin_sign_in
-from apps.web import api
+from apps.web import api, sessions
 
 urlpatterns = [
     path("", include("apps.health.urls")),
     path("api", api.Root.as_view(), name="api-root"),
     path("api/", api.Root.as_view(schema=None)),  # in the schema once
     path("api/schema", api.Schema.as_view(), name="schema"),
-    path("api/docs", api.Docs.as_view(), name="api-docs"),
+    path("api/docs", api.docs, name="api-docs"),
     path("api/batch/", include("apps.jobs.urls")),
-    path("admin/login/", admin_sign_in),  # before the admin's own
+    # Before the admin's own.
+    path("admin/login/", admin_sign_in),
+    path("admin/logout/", sessions.sign_out),
     path("admin/", admin.site.urls),
     path("", include("apps.web.urls")),
 ]

@@ -4,8 +4,15 @@ from typing import Any
 
 from django.contrib.auth.models import Permission
 from django.test import Client
+from django.urls import reverse
 
+from apps.accounts.models import Organization
 from apps.accounts.services import create_user
+from apps.jobs.models import BatchJob
+from tests.batches import submit
+from tests.jobs.runs import fail_next, read_next
+
+MODELS = ("batchjob", "batchfile", "fileattempt")
 
 
 def superuser() -> Client:
@@ -29,3 +36,21 @@ def staff(*permissions: str) -> Client:
 def told(answer: Any) -> list[str]:
     """The messages of a page."""
     return [str(message) for message in answer.context["messages"]]
+
+
+def list_of(model: str) -> str:
+    """The address of the list of one of MODELS."""
+    return reverse(f"admin:jobs_{model}_changelist")
+
+
+def page_of(row: Any) -> str:
+    return reverse(f"admin:jobs_{row._meta.model_name}_change", args=[row.pk])
+
+
+def a_failed_and_a_read(acme: Organization) -> BatchJob:
+    """A job with a file that was read and one that failed."""
+    job = submit(acme, "one", "two")
+    read_next()
+    fail_next()
+    job.refresh_from_db()
+    return job

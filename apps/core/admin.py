@@ -13,6 +13,7 @@ from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.utils import quote
+from django.contrib.admin.views.main import ERROR_FLAG, ChangeList
 from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
 from django.db.models import Model, Q, QuerySet
@@ -54,22 +55,41 @@ class BoundedPaginator(Paginator):
         return self._counted > COUNT_LIMIT
 
 
+class FilteredList(ChangeList):
+    """Takes the parameters of the list's filters. Django's takes any lookup of any field: a regular
+    expression that never ends, or the first letters of a secret."""
+
+    def get_filters(self, request: HttpRequest) -> Any:
+        found = super().get_filters(request)
+        others = found[2]
+        if others:
+            raise IncorrectLookupParameters
+        return found
+
+
 class Listing(admin.ModelAdmin):
     """Base of every list. What is searched for decides how:
 
     a whole id is looked up in each of `id_lookups`, a SHA-256 in `sha256_lookups`, an address in
     `email_lookups`; the first that finds something is the answer. The start of an id is looked for
-    among the ids, and what is none of these anywhere in `search_fields`.
+    among the ids, and what is none of these anywhere in `search_fields`, if there are any.
     """
 
     id_lookups: Sequence[str] = ()
     sha256_lookups: Sequence[str] = ()
     email_lookups: Sequence[str] = ()
+    list_per_page = 50
     paginator = BoundedPaginator
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER  # they count the whole table, once for every choice
 
+    def get_changelist(self, request: HttpRequest, **_: Any) -> type[ChangeList]:
+        return FilteredList
+
     def get_changelist_instance(self, request: HttpRequest) -> Any:
+        if request.method == "GET" and ERROR_FLAG in request.GET:  # Django led here from bad ones
+            told = "The address had filters that this list does not know: here are all."
+            self.message_user(request, told, messages.WARNING)
         # PostgreSQL refuses NUL only when the query runs, where Django expects no bad parameter.
         if any("\x00" in value for _, values in request.GET.lists() for value in values):
             raise IncorrectLookupParameters
@@ -87,7 +107,7 @@ class Listing(admin.ModelAdmin):
             found = queryset.filter(**{lookup: value})
             if found.exists():
                 return found, False
-        if SHA256.fullmatch(term) or _uuid(term):
+        if not self.search_fields or SHA256.fullmatch(term) or _uuid(term):
             return queryset.none(), False
         anywhere = Q()
         for field in self.search_fields:
@@ -189,9 +209,12 @@ class MadeFilter(admin.SimpleListFilter):
         return [(name, f"Past {name}") for name in SPANS]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
-        span = SPANS.get(self.value() or "")
-        if span is None:
+        name = self.value()
+        if name is None:
             return queryset
+        if name not in SPANS:
+            raise IncorrectLookupParameters
+        span = SPANS[name]
         milliseconds = int((timezone.now() - span).timestamp() * 1000)
         return queryset.filter(pk__gte=uuid.UUID(int=milliseconds << 80))
 
@@ -210,9 +233,13 @@ def one_of(
             return [each if isinstance(each, tuple) else (str(each), str(each)) for each in known]
 
         def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
-            known = {str(value) for value, _ in self.lookup_choices}
             value = self.value()
-            return queryset.filter(**{parameter: value}) if value in known else queryset
+            if value is None:
+                return queryset
+            # Not all rows: an action would then run on all.
+            if value not in {str(known) for known, _ in self.lookup_choices}:
+                raise IncorrectLookupParameters
+            return queryset.filter(**{parameter: value})
 
     OneOf.title = title or parameter.replace("_", " ")
     OneOf.parameter_name = parameter

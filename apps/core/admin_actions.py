@@ -4,8 +4,9 @@
 # mypy: disable-error-code="type-arg"
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, ClassVar
 
 from django.contrib import messages
@@ -22,7 +23,7 @@ from apps.core.admin import ReadOnly, chosen_ids, url_of
 from apps.core.errors import DocmillError
 
 ACTION_LIMIT = 500
-"""Rows that one action takes. Django refuses forms of more than 1 000 fields."""
+"""Rows that one action takes: each is a transaction of its own, in one request."""
 PREVIEWED = 20
 
 
@@ -34,9 +35,9 @@ class Skipped(DocmillError):
 class ServiceAction:
     """What an operator does to chosen rows through a service, once they have confirmed it.
 
-    `perform(user, row)` raises a DocmillError for a row that has to be left alone. Who lacks
-    `permission` neither sees the action nor can send it. `fits` says on a row's own page whether
-    the action is worth offering.
+    `perform(user, *rows)` raises a DocmillError for what has to be left alone. It is given one row
+    at a time, or all for which `together` is the same. Who lacks `permission` neither sees the
+    action nor can send it. `fits` says on a row's own page whether the action is worth offering.
     """
 
     name: str
@@ -44,10 +45,11 @@ class ServiceAction:
     done: str
     effect: str
     permission: str
-    perform: Callable[[Any, Any], object]
+    perform: Callable[..., object]
+    fits: Callable[[Any], bool]
+    together: Callable[[Any], Hashable] = attrgetter("pk")
     deletes: bool = False
     do_not_call_in_templates: ClassVar[bool] = True
-    fits: Callable[[Any], bool] = bool
 
     def __call__(
         self, model_admin: "ServiceAdmin", request: HttpRequest, queryset: QuerySet
@@ -81,19 +83,22 @@ class ServiceAction:
         return TemplateResponse(request, "admin/confirm_action.html", context)
 
     def _run(self, model_admin: "ServiceAdmin", request: HttpRequest) -> HttpResponse:
-        """Does it, row by row, each with its entry in the history, and tells what came of it."""
-        ids = (chosen_ids(model_admin, request) or [])[:ACTION_LIMIT]
+        """Does it, each row with its entry in the history, and tells what came of it."""
+        ids = list(dict.fromkeys(chosen_ids(model_admin, request) or []))[:ACTION_LIMIT]
         # Not as the list was filtered: what has changed since then is told, not left out silently.
         found = list(model_admin.get_queryset(request).filter(pk__in=ids))
-        done, skipped = 0, defaultdict[str, list[str]](list)
+        groups = defaultdict[Hashable, list[Model]](list)
         for row in found:
+            groups[self.together(row)].append(row)
+        done, skipped = 0, defaultdict[str, list[str]](list)
+        for rows in groups.values():
             try:
                 with transaction.atomic():
-                    self._log(request, row)
-                    self.perform(request.user, row)
-                done += 1
+                    self._log(request, rows)
+                    self.perform(request.user, *rows)
+                done += len(rows)
             except DocmillError as reason:
-                skipped[str(reason)].append(str(row))
+                skipped[str(reason)] += map(str, rows)
         if len(found) < len(ids):
             skipped["No longer there."] += [""] * (len(ids) - len(found))
         self._tell(model_admin, request, done, skipped)
@@ -101,15 +106,14 @@ class ServiceAction:
             return redirect(url_of(found[0]))
         return redirect(request.get_full_path())
 
-    def _log(self, request: HttpRequest, row: Model) -> None:
-        """Before the deed, which may take the row away; undone with it."""
+    def _log(self, request: HttpRequest, rows: list[Model]) -> None:
+        """Before the deed, which may take the rows away; undone with it."""
         assert request.user.pk is not None
         LogEntry.objects.log_actions(
             user_id=request.user.pk,
-            queryset=[row],
+            queryset=rows,
             action_flag=DELETION if self.deletes else CHANGE,
             change_message=f"{self.done}.",
-            single_object=True,
         )
 
     def _tell(
@@ -134,7 +138,6 @@ class ServiceAdmin(ReadOnly):
     """Rows that change through `service_actions` only: from the list, and from their own page."""
 
     service_actions: Sequence[ServiceAction] = ()
-    action_limit = ACTION_LIMIT
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         plural = self.opts.verbose_name_plural

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from django import forms
 from django.template.loader import render_to_string
 from django.urls import reverse
-from django.utils.cache import add_never_cache_headers
 from django.utils.html import conditional_escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 from rest_framework.exceptions import APIException
@@ -59,7 +58,6 @@ class Block:
 class Link:
     """What stands below an address. A view names them in `below`: (route's name, sentence)."""
 
-    url: str
     path: str
     about: str
 
@@ -79,11 +77,8 @@ class BrowsablePages(BrowsableAPIRenderer):
             # Who asks and what they may see could be what is broken: drawn without the request.
             seconds = response.get("Retry-After")
             told = {"error": data, "retry_after": int(seconds) if seconds else None}
-            page: str = render_to_string("error.html", told)
-        else:
-            page = super().render(data, accepted_media_type, renderer_context)
-        add_never_cache_headers(response)  # not before: the page shows the headers of the answer
-        return page
+            return render_to_string("error.html", told)
+        return super().render(data, accepted_media_type, renderer_context)
 
     def get_context(
         self, data: Any, accepted_media_type: str | None, renderer_context: Any
@@ -92,11 +87,13 @@ class BrowsablePages(BrowsableAPIRenderer):
         name = view.get_view_name()
         text = JSONRenderer().render(data, renderer_context={"indent": 2}).decode()
         is_problem = response.status_code >= 400
+        above = _above(self.get_breadcrumbs(request), name)
         return {
             "name": name,
-            "breadcrumbs": _above(self.get_breadcrumbs(request), name),
+            "breadcrumbs": above,
             "description": list(blocks(description_of(view, request))),
-            "below": [] if is_problem else list(_below(view)),
+            "below": [] if is_problem or response.status_code == 204 else list(_below(view)),
+            "left_for": list(above.items())[-1] if response.status_code == 204 else None,
             "response": response,
             "headers": _headers(response),
             "retry_after": response.get("Retry-After"),
@@ -196,7 +193,7 @@ def _headers(response: Response) -> list[tuple[str, str]]:
 def _below(view: "APIView") -> Iterator[Link]:
     for route, about in getattr(view, "below", ()):
         path = reverse(route, kwargs=view.kwargs)
-        yield Link(url=path, path=path, about=about)
+        yield Link(path, about)
 
 
 def _offers(view: "APIView", request: Request) -> list[Offer]:

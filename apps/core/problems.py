@@ -6,7 +6,14 @@ from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from typing import Any
 
-from django.core.exceptions import DisallowedHost, PermissionDenied, RequestDataTooBig
+from django.conf import settings
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import (
+    DisallowedHost,
+    PermissionDenied,
+    RequestDataTooBig,
+    TooManyFieldsSent,
+)
 from django.core.signals import got_request_exception
 from django.db import InterfaceError, OperationalError
 from django.http import (
@@ -16,6 +23,7 @@ from django.http import (
     HttpResponseNotAllowed,
     JsonResponse,
 )
+from django.shortcuts import resolve_url
 from django.template.loader import render_to_string
 from rest_framework import exceptions
 from rest_framework.response import Response
@@ -146,7 +154,9 @@ def _unforeseen(exc: Exception) -> DocmillError:
 
 
 def _is_for_programs(request: HttpRequest) -> bool:
-    return request.path.startswith(("/api/", "/health")) or request.path == "/api"
+    """Under `/api`, and not from a browser that was led there by its address bar or a link."""
+    is_api = request.path.startswith(("/api/", "/health")) or request.path == "/api"
+    return is_api and request.get_preferred_type(["application/json", "text/html"]) != "text/html"
 
 
 def _answer(error: DocmillError) -> HttpResponse:
@@ -188,7 +198,10 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     if isinstance(exception, DisallowedHost):
         return _told(request, InvalidInput("This host name is not served here; see ALLOWED_HOSTS."))
     if isinstance(exception, RequestDataTooBig):
-        return _told(request, TooLarge())
+        return _told(request, TooLarge("The form is longer than a page of this site would send."))
+    if isinstance(exception, TooManyFieldsSent):
+        told = "The form has more fields than are read of one. Change fewer things at a time."
+        return _told(request, TooLarge(told))
     return _told(request, InvalidInput())
 
 
@@ -208,8 +221,16 @@ def permission_denied(
     return _told(request, _of_framework(exceptions.PermissionDenied()))
 
 
-def csrf_failure(request: HttpRequest, **_: Any) -> HttpResponse:
-    """Django's CSRF_FAILURE_VIEW. The log says what was missing."""
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Django's CSRF_FAILURE_VIEW. The log says the `reason`.
+
+    A sign-in page with an old token, as in a second tab after one signed in in the first, is
+    opened anew: it leads on who is in. Nothing that was sent with it counts.
+    """
+    if reason.startswith("CSRF token") and request.path == resolve_url(settings.LOGIN_URL):
+        fresh = redirect_to_login(request.POST.get("next", ""))
+        fresh.status_code = HTTPStatus.SEE_OTHER
+        return fresh
     error = _of_framework(exceptions.PermissionDenied())
     error.title = "The form was not accepted"
     error.detail = (

@@ -90,7 +90,11 @@ def _part(section: Any, start: bytes) -> Part:
         raise MalformedUpload("A file name is in an unknown encoding.") from error
     if "name" not in parameters:
         raise MalformedUpload("A part does not say which field it is.")
-    return Part(parameters["name"], parameters.get("filename"), section)
+    file_name = parameters.get("filename")
+    if file_name is not None:
+        # Browsers escape a quote so (HTML, 4.10.21.8), and nothing else that a name may have.
+        file_name = file_name.replace("%22", '"')
+    return Part(parameters["name"], file_name, section)
 
 
 def _header_fields(header: bytes) -> dict[str, str]:

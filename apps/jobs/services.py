@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -238,9 +238,9 @@ def cancel_job(*, actor: Actor, job: BatchJob) -> BatchJob:
     return job
 
 
-def retry_job(*, actor: Actor, job: BatchJob, only: BatchFile | None = None) -> BatchJob:
-    """Opens a new run for the files that failed or were cancelled, or for one of them alone; the
-    rest stays as it is.
+def retry_job(*, actor: Actor, job: BatchJob, only: Sequence[BatchFile] = ()) -> BatchJob:
+    """Opens a new run for what failed or was cancelled, or for those files of `only` alone, all
+    or none; the rest stays as it is.
 
     Quarantined files go along only for those who may change every job. Raises Forbidden,
     JobUnfinished, or NothingToRetry.
@@ -250,15 +250,15 @@ def retry_job(*, actor: Actor, job: BatchJob, only: BatchFile | None = None) -> 
     if actor.may("update", "jobs"):
         states.append(State.QUARANTINED)
     chosen = BatchFile.objects.filter(job=job, state__in=states)
-    if only is not None:
-        chosen = chosen.filter(pk=only.pk)
+    if only:
+        chosen = chosen.filter(pk__in=[file.pk for file in only])
     with transaction.atomic():
         files = list(chosen.select_for_update().order_by("id"))
         current = _locked(job)
         if current.state not in CLOSED:
             raise JobUnfinished("Wait for the job to finish, or cancel it first.")
-        if not files:
-            raise NothingToRetry(_why_nothing(only))
+        if not files or len(files) < len(only):
+            raise NothingToRetry(_why_nothing(only, files))
         _reopen(current, files)
         job.refresh_from_db()
     return job
@@ -272,12 +272,14 @@ def _locked(job: BatchJob) -> BatchJob:
     return current
 
 
-def _why_nothing(only: BatchFile | None) -> str:
-    if only is None:
+def _why_nothing(only: Sequence[BatchFile], files: list[BatchFile]) -> str:
+    refused = [file for file in only if file not in files]
+    if not refused:
         return "No file of this job failed or was cancelled."
-    if only.state == State.QUARANTINED:
+    state = refused[0].state
+    if state == State.QUARANTINED:
         return "The file is quarantined: an owner or admin of the organization can run it again."
-    return f"The file is {only.state}: only failed and cancelled ones can be run again."
+    return f"The file is {state}: only failed and cancelled ones can be run again."
 
 
 def _reopen(job: BatchJob, files: list[BatchFile]) -> None:

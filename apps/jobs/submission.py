@@ -8,11 +8,14 @@ from apps.jobs.api.serializers import PRIORITIES
 from apps.jobs.operations import check_operation, parse_options
 from apps.jobs.services import Submission
 from apps.jobs.upload import Received
+from apps.processors.kinds import has_visible
 from apps.queue.models import Priority
 
 FIELDS = frozenset({"operation", "priority", "name", "options"})
 MAX_KEY = 255
 MAX_JOB_NAME = 200
+JOINERS = "\u200c\u200d"
+"""Unseen, but how some scripts and emoji are spelled."""
 
 
 def read_submission(fields: dict[str, str]) -> Submission:
@@ -45,11 +48,12 @@ def _priority(given: str) -> Priority:
 
 
 def _job_name(given: str) -> str:
-    name = "".join(c for c in given if c.isprintable()).strip()
+    """What is left of `given` once nothing unseen is in it; empty where nothing can be seen."""
+    name = "".join(c for c in given if c.isprintable() or c in JOINERS).strip(f" {JOINERS}")
     if len(name) > MAX_JOB_NAME:
         detail = f"name takes at most {MAX_JOB_NAME} characters."
         raise InvalidInput(detail, errors=[FieldError("name", "too_long", detail)])
-    return name
+    return name if has_visible(name) else ""
 
 
 def check_key(key: str) -> str:

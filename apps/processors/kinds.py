@@ -6,6 +6,7 @@ beginning; damage further in is found by the processor.
 
 import codecs
 import re
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -70,19 +71,35 @@ BYTE_ORDER_MARKS = (
 UNMARKED_WIDE = ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be")
 # Kept out of the count: tab, line ends, form feed, escape (ISO 2022), end of file (DOS).
 CONTROL_CHARACTERS = frozenset(range(32)) - {9, 10, 12, 13, 26, 27} | {127}
+# C0, C1, and what turns the direction of writing: "gnp.txt" after U+202E reads as "txt.png".
+CONTROLS_IN_NAMES = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+NOTHING_TO_SEE = frozenset({"Cc", "Cf", "Zl", "Zp", "Zs"})
+"""Categories of Unicode whose characters leave no mark."""
+# Letters and marks without a mark of their own: fillers, empty Braille, variation selectors.
+BLANK_LETTERS = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0"
+    "\U000e0100-\U000e01ef]"
+)
 MAIL_HEADER = re.compile(rb"\A\s*(From [^\n]*\n)?[!-9;-~]+[ \t]*:")  # RFC 5322, 2.2
 
 
 def check_name(name: str) -> None:
     """Raises BadDocument "document.name" when `name` is not a plain file name."""
-    if not name.strip() or name in (".", ".."):
+    if not has_visible(_stem(name)) or name in (".", ".."):
         raise BadDocument("document.name", "The file has no name.")
     if len(name) > MAX_NAME:
         raise BadDocument("document.name", f"The name is longer than {MAX_NAME} characters.")
     if "/" in name or "\\" in name:
         raise BadDocument("document.name", "The name contains a path.")
-    if any(ord(letter) < 32 or 127 <= ord(letter) < 160 for letter in name):
+    if CONTROLS_IN_NAMES.search(name):
         raise BadDocument("document.name", "The name contains control characters.")
+
+
+def has_visible(text: str) -> bool:
+    """Whether anything of `text` can be seen."""
+    return any(
+        unicodedata.category(letter) not in NOTHING_TO_SEE for letter in BLANK_LETTERS.sub("", text)
+    )
 
 
 def identify(name: str, content: BinaryIO) -> Kind:
@@ -149,8 +166,13 @@ def _reads_well(head: bytes, encoding: str) -> bool:
 
 
 def _extension(name: str) -> str:
+    return name[len(_stem(name)) :].lower()
+
+
+def _stem(name: str) -> str:
+    """`name` without its extension; a dot at the start begins none."""
     dot = name.rfind(".")
-    return name[dot:].lower() if dot > 0 else ""
+    return name[:dot] if dot > 0 else name
 
 
 def _agrees(kind: Kind, head: bytes, content: BinaryIO) -> bool:

@@ -1,14 +1,14 @@
 """Around the API: what there is, the schema of it, and the page to try it."""
 
-from typing import Any
-
 from csp.constants import SELF, UNSAFE_INLINE
 from csp.decorators import csp_update
-from django.utils.decorators import method_decorator
-from django.views.decorators.cache import never_cache
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
 from drf_spectacular.utils import extend_schema
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+from drf_spectacular.views import SpectacularAPIView
 from rest_framework.permissions import AllowAny
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
@@ -18,7 +18,7 @@ ENTRIES = {
     "upload": ("batch-upload", "Submit files as one job."),
     "jobs": ("job-list", "Your organization's jobs; each leads to its files and results."),
     "docs": ("api-docs", "Every operation, to read about and to try."),
-    "schema": ("schema", "The same as an OpenAPI document, for programs."),
+    "schema": ("schema", "The same as an OpenAPI document, for programs: a download."),
     "health": ("api-health", "Whether the service and what it rests on are well."),
 }
 """Name -> (route, sentence)."""
@@ -54,29 +54,16 @@ class Schema(SpectacularAPIView):
 
     name = "Schema"
 
+    def handle_exception(self, exc: Exception) -> Response:
+        # What this view writes is OpenAPI; an error is a problem here as everywhere.
+        self.request.accepted_renderer = JSONRenderer()
+        self.request.accepted_media_type = JSONRenderer.media_type
+        return super().handle_exception(exc)
 
-@method_decorator(
-    [
-        never_cache,
-        # Swagger UI sets style attributes and draws its icons from data: addresses.
-        csp_update({"style-src": [SELF, UNSAFE_INLINE], "img-src": [SELF, "data:"]}),
-    ],
-    name="dispatch",
-)
-class Docs(SpectacularSwaggerSplitView):
-    """Every operation, to read about and to try.
 
-        curl $DOCMILL/api/docs
-
-    Needs nothing from elsewhere. Who is signed in tries the operations as themselves.
-    """
-
-    name = "Documentation"
-    template_name = "web/swagger.html"
-
-    @extend_schema(exclude=True)
-    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        response: Response = super().get(request, *args, **kwargs)  # type: ignore[no-untyped-call]  # theirs
-        # Its script carries the CSRF token of whoever is signed in.
-        response["Cross-Origin-Resource-Policy"] = "same-origin"
-        return response
+@require_safe
+# Swagger UI sets style attributes and draws its icons from data: addresses.
+@csp_update({"style-src": [SELF, UNSAFE_INLINE], "img-src": [SELF, "data:"]})
+def docs(request: HttpRequest) -> HttpResponse:
+    """Every operation, to read about and to try: who is signed in does so as themselves."""
+    return render(request, "web/swagger.html")

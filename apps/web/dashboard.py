@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
+from django.db.models import F
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -10,13 +11,16 @@ from django.utils import timezone
 
 from apps.accounts.actor import Actor
 from apps.accounts.models import Organization
-from apps.jobs.models import BatchJob
+from apps.jobs.models import BatchFile, BatchJob
 from apps.jobs.states import JobState
+from apps.queue.states import UNFINISHED
 from apps.web.access import members_only
 from apps.web.filters import GROUPS, NEWEST_FIRST
-from apps.web.rows import fills, fingerprint, reasons_of, rows_of
+from apps.web.rows import fills, fingerprint, nobody_works, reasons_of, rows_of
 
 SHOWN = 6
+COUNTED = 100
+"""Of the jobs in progress that are not shown, how many are counted at most."""
 FAILED_DAYS = 7
 """Failures of longer ago are found in the list; here they would only be in the way."""
 WITH_RESULTS = (JobState.SUCCEEDED, JobState.PARTIAL)
@@ -24,11 +28,16 @@ WITH_RESULTS = (JobState.SUCCEEDED, JobState.PARTIAL)
 
 @dataclass(frozen=True)
 class Overview:
-    """The newest jobs of each kind; three queries."""
+    """The newest jobs of each kind, of those in progress first what has started; six queries.
+
+    `others` says how many more are in progress, "" for none; `is_stuck` that no worker takes them.
+    """
 
     running: list[BatchJob]
     failed: list[BatchJob]
     new: list[BatchJob]
+    others: str
+    is_stuck: bool
 
     @classmethod
     def of(cls, organization: Organization) -> "Overview":
@@ -36,10 +45,15 @@ class Overview:
         ended = jobs.order_by("-finished_at")
         recently = timezone.now() - timedelta(days=FAILED_DAYS)
         failed = ended.filter(state__in=sorted(GROUPS["failed"][1]), finished_at__gte=recently)
+        started_first = F("started_at").desc(nulls_last=True)
+        running = list(jobs.open().order_by(started_first, *NEWEST_FIRST)[:SHOWN])
+        files = BatchFile.objects.filter(job__in=running, state__in=UNFINISHED)
         return cls(
-            list(jobs.open().order_by(*NEWEST_FIRST)[:SHOWN]),
+            running,
             list(failed[:SHOWN]),
             list(ended.filter(state__in=WITH_RESULTS)[:SHOWN]),
+            _others(jobs.open()[: SHOWN + COUNTED + 1].count() - SHOWN),
+            nobody_works(files.order_by().values_list("state", "lane").distinct()),
         )
 
     @property
@@ -49,7 +63,7 @@ class Overview:
     @property
     def fingerprint(self) -> str:
         # A job that moves from one list to another has a new revision.
-        return fingerprint(self.jobs)
+        return fingerprint(self.jobs, self.others, self.is_stuck)
 
 
 @members_only
@@ -79,6 +93,13 @@ def _context(request: HttpRequest, actor: Actor, overview: Overview) -> dict[str
         "has_jobs": bool(rows) or _has_any(actor.organization),
         "upload_url": request.build_absolute_uri(reverse("batch-upload")),
     }
+
+
+def _others(count: int) -> str:
+    """How many jobs in progress are not shown, in words; "" for none."""
+    if count > COUNTED:
+        return f"More than {COUNTED} others"
+    return f"{count} more" if count > 0 else ""
 
 
 def _has_any(organization: Organization) -> bool:

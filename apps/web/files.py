@@ -9,7 +9,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
-from django_htmx.http import HttpResponseClientRefresh
+from django_htmx.http import reselect, reswap, retarget
 
 from apps.accounts.actor import Actor
 from apps.jobs import storage
@@ -38,7 +38,11 @@ OTHER_LANGUAGES = {"la": "Latin", "zh": "Chinese", "zxx": "none"}
 @members_only
 def file(request: HttpRequest, actor: Actor, file_id: UUID) -> HttpResponse:
     """The page; `?page=` chooses the page of the document that is shown."""
-    file = file_of(actor, file_id)
+    return _page(request, actor, file_of(actor, file_id))
+
+
+def _page(request: HttpRequest, actor: Actor, file: BatchFile, *, told: str = "") -> HttpResponse:
+    """The page, which `told` what has just come of the file."""
     text = _text(file, request.GET.get("page", ""))
     may_retry, why_not = _retry(actor, file)
     context = _live(file) | {
@@ -54,6 +58,7 @@ def file(request: HttpRequest, actor: Actor, file_id: UUID) -> HttpResponse:
         "language": _language(file),
         "has_pages": file.kind in KINDS and KINDS[file.kind].family == "pages",
         "is_plain": file.kind in PLAIN,
+        "told": told,
     }
     return render(request, "web/file.html", context)
 
@@ -63,14 +68,18 @@ def file(request: HttpRequest, actor: Actor, file_id: UUID) -> HttpResponse:
 def live(request: HttpRequest, actor: Actor, file_id: UUID) -> HttpResponse:
     """What moves while the file waits or runs; 204 when it is as the page has `seen` it.
 
-    Once the file has ended the page is asked to load itself anew.
+    Once the file has ended all of the page is swapped: reloaded, it would lose the focus.
     """
     file = file_of(actor, file_id)
+    label = STATE_WORDS[_state(file)][0]
     if file.state not in UNFINISHED:
-        return HttpResponseClientRefresh()
-    if request.GET.get("seen") == _token(file):
+        whole = reswap(_page(request, actor, file, told=label), "outerHTML")
+        return retarget(reselect(whole, "#file-page"), "#file-page")
+    seen = request.GET.get("seen", "")
+    if seen == _token(file):
         return HttpResponse(status=204)
-    return render(request, "web/_file_news.html", _live(file))
+    has_news = seen.partition("~")[0] != _state(file)  # progress alone is not read out
+    return render(request, "web/_file_news.html", _live(file) | {"told": label if has_news else ""})
 
 
 @require_POST
@@ -79,7 +88,7 @@ def retry(request: HttpRequest, actor: Actor, file_id: UUID) -> HttpResponse:
     """Runs the file again. Raises Forbidden and NotFound; a conflict is told on its page."""
     file = file_of(actor, file_id)
     try:
-        retry_job(actor=actor, job=file.job, only=file)
+        retry_job(actor=actor, job=file.job, only=[file])
     except (JobUnfinished, NothingToRetry) as refusal:
         messages.error(request, refusal.detail)
     else:

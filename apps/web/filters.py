@@ -17,7 +17,7 @@ from apps.jobs.states import OPEN, JobState
 from apps.processors import registry
 
 GROUPS: dict[str, tuple[str, frozenset[JobState]]] = {
-    "running": ("Running", OPEN),
+    "running": ("In progress", OPEN),
     "failed": ("Failed", frozenset({JobState.FAILED, JobState.PARTIAL})),
     "succeeded": ("Succeeded", frozenset({JobState.SUCCEEDED})),
     "cancelled": ("Cancelled", frozenset({JobState.CANCELLED})),

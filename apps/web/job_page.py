@@ -16,10 +16,10 @@ from apps.jobs.models import BatchFile, BatchJob, FileResult
 from apps.jobs.progress import eta_seconds, fraction
 from apps.jobs.results import files_in_order
 from apps.jobs.states import CLOSED, FILE_STATES, OPEN, JobState
-from apps.queue.doorbell import live_slots
 from apps.queue.models import Priority
-from apps.queue.states import READY, UNFINISHED, State
+from apps.queue.states import UNFINISHED, State
 from apps.web import words
+from apps.web.rows import nobody_works
 
 FEW_FILES = 10
 """Up to so many, a filter by state would only be in the way."""
@@ -152,10 +152,7 @@ class JobPage:
     @cached_property
     def is_stuck(self) -> bool:
         """Whether files wait and no living worker would take any of them."""
-        if not self.is_open or self.live.counts[State.RUNNING]:
-            return False
-        lanes = {file.lane for file in self.files if file.state in READY}
-        return bool(lanes) and not any(live_slots(lane) for lane in sorted(lanes))
+        return nobody_works((file.state, file.lane) for file in self.files)
 
     @property
     def news(self) -> str:

@@ -71,9 +71,21 @@ def jobs(request: HttpRequest, actor: Actor) -> HttpResponse:
         return render(request, "web/jobs.html", _context(page, filters, found))
     if request.GET.get("seen") == page.fingerprint:
         return HttpResponse(status=204)
-    response = render(request, "web/_job_list.html", _context(page, filters, found))
-    # Somebody typed: the address follows, without a step in the browser's history per letter.
-    return response if "seen" in request.GET else replace_url(response, page.here)
+    context = _context(page, filters, found)
+    if "seen" in request.GET:
+        return render(request, "web/_job_list.html", context)
+    # Somebody typed: a screen reader says what was found, and the address follows, without a step
+    # in the browser's history per letter.
+    context["told"] = _told(page, found)
+    return replace_url(render(request, "web/_job_list.html", context), page.here)
+
+
+def _told(page: Page, found: Found) -> str:
+    count = len(page.jobs)
+    if not count:
+        return "No job matches so far." if found.older_from else "No job matches."
+    more = " and more" if page.older or found.older_from else ""
+    return f"{count} job{'' if count == 1 else 's'}{more}."
 
 
 def _context(page: Page, filters: Filters, found: Found) -> dict[str, object]:

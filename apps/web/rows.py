@@ -1,21 +1,26 @@
 """Jobs as lists show them: what each is called, how far it is, what went wrong first."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
 from apps.jobs.live import Live, live_of
 from apps.jobs.models import BatchFile, BatchJob
 from apps.jobs.states import OPEN, REJECTED
-from apps.queue.states import State
+from apps.queue.doorbell import live_slots
+from apps.queue.states import READY, State
 from apps.web import words
 from apps.web.access import is_fragment
 
 WENT_WRONG = (State.FAILED, State.QUARANTINED, REJECTED)
 """The states of files that a person should know of."""
+NAME_LENGTH = 40
+"""To how many characters a file's name is shortened where the reason after it must be seen."""
 
 
 def titles_of(jobs: Sequence[BatchJob]) -> dict[UUID, str]:
@@ -33,7 +38,7 @@ class Row:
     job: BatchJob
     title: str
     live: Live | None
-    reason: str = ""
+    reason: str = ""  # markup
 
     @property
     def counts(self) -> dict[str, int]:
@@ -48,7 +53,7 @@ class Row:
         return (self.job.finished_at - self.job.started_at).total_seconds()
 
 
-def rows_of(jobs: Sequence[BatchJob], *, reasons: dict[UUID, str] | None = None) -> list[Row]:
+def rows_of(jobs: Sequence[BatchJob], *, reasons: Mapping[UUID, str] | None = None) -> list[Row]:
     """`jobs` in their order; at most two queries."""
     titles = titles_of(jobs)
     live = live_of([job for job in jobs if job.state in OPEN])
@@ -57,8 +62,8 @@ def rows_of(jobs: Sequence[BatchJob], *, reasons: dict[UUID, str] | None = None)
     ]
 
 
-def reasons_of(jobs: Iterable[BatchJob]) -> dict[UUID, str]:
-    """What went wrong first in each of `jobs`, by its id, in words; one query."""
+def reasons_of(jobs: Iterable[BatchJob]) -> dict[UUID, SafeString]:
+    """What went wrong first in each of `jobs`, by its id, as markup; one query."""
     files = BatchFile.objects.filter(job__in=[job.pk for job in jobs], state__in=WENT_WRONG)
     found: dict[UUID, list[BatchFile]] = {}
     for file in files.order_by("position").only("job_id", "name", "error_detail"):
@@ -66,11 +71,31 @@ def reasons_of(jobs: Iterable[BatchJob]) -> dict[UUID, str]:
     return {job_id: reason(of_job) for job_id, of_job in found.items()}
 
 
-def reason(files: Sequence[BatchFile]) -> str:
-    """The first of `files` with its reason, and how many more there are."""
+def reason(files: Sequence[BatchFile]) -> SafeString:
+    """The first of `files` with its reason, and how many more there are, as markup."""
     first, more = files[0], len(files) - 1
-    told = f"{first.name}: {first.error_detail}" if first.error_detail else first.name
-    return f"{told} (and {more} more)" if more else told
+    told = format_html("<bdi>{}</bdi>", _shortened(first.name))
+    if first.error_detail:
+        told = format_html("{}: <bdi>{}</bdi>", told, first.error_detail)
+    return format_html("{} (and {} more)", told, more) if more else told
+
+
+def _shortened(name: str) -> str:
+    """`name` without its middle where it is long: how it begins and what kind it is stay."""
+    if len(name) <= NAME_LENGTH:
+        return name
+    tail = NAME_LENGTH // 3
+    return f"{name[: NAME_LENGTH - tail - 1]}…{name[-tail:]}"
+
+
+def nobody_works(files: Iterable[tuple[str, str]]) -> bool:
+    """Whether of `files`, each (its state, its lane), some wait and none runs, and no living worker
+    would take any of them."""
+    found = set(files)
+    lanes = sorted({lane for state, lane in found if state in READY})
+    if not lanes or any(state == State.RUNNING for state, _ in found):
+        return False
+    return not any(live_slots(lane) for lane in lanes)
 
 
 def fingerprint(jobs: Iterable[BatchJob], *more: object) -> str:

@@ -1,6 +1,7 @@
 """The page that takes files: by its script through the API, and without a script by itself."""
 
 from functools import partial
+from http import HTTPStatus
 from typing import Any
 
 from django.conf import settings
@@ -32,6 +33,14 @@ class NotFromHere(Exception):
     def __init__(self, answer: HttpResponse) -> None:
         super().__init__(answer.reason_phrase)
         self.answer = answer
+
+
+class WorksElsewhere(DocmillError):
+    """The person switched to another organization after the page was opened."""
+
+    code = "batch.elsewhere"
+    status = HTTPStatus.CONFLICT
+    title = "You work in another organization now"
 
 
 # Exempt from the middleware alone: it would look for the token in a body that it has read whole,
@@ -75,13 +84,16 @@ def _submit(request: HttpRequest, actor: Actor) -> HttpResponse:
 def _take(request: HttpRequest, actor: Actor, given: dict[str, str]) -> tuple[dict[str, Any], bool]:
     """Makes a job of the request's body: its id as "job", and whether it was there before.
 
-    The form's fields are put into `given` as soon as they are known. Raises NotFromHere, and what
-    a submission through the API raises.
+    The form's fields are put into `given` as soon as they are known. Raises NotFromHere,
+    WorksElsewhere, and what a submission through the API raises.
     """
     check_length(request)
     with storage.refusing_when_full(), storage.incoming() as directory:
         form = receive(request, directory, admit=partial(_check_token, request))
         given.update(form.fields)
+        here = actor.organization
+        if form.fields.pop("organization", str(here.pk)) != str(here.pk):
+            raise WorksElsewhere(f"You now work in {here.name}. Send again to send there.")
         key = check_key(form.fields.pop("idempotency_key", ""))
         submission = read_submission(api_fields(form.fields))
         # Where no file was chosen, browsers send a nameless one of no bytes.

@@ -1,6 +1,6 @@
 // Sends the forms of the browsable API as programs do, and shows the answer in place of the page.
 // A plain form knows neither DELETE nor the header that carries the CSRF token.
-"use strict";
+// A module: its names are its own.
 
 function token() {
   return JSON.parse(document.body.getAttribute("hx-headers"))["X-CSRFToken"];
@@ -47,10 +47,16 @@ document.addEventListener("submit", async (event) => {
   event.preventDefault();
   const button = form.querySelector("button");
   button.disabled = true;
+  let answer;
   try {
-    await show(await answerTo(form));
+    answer = await answerTo(form);
+    await show(answer);
   } catch {
-    tellUnsent("It could not be sent: there is no connection to the server.");
+    tellUnsent(
+      answer
+        ? "It was sent, but the answer did not arrive. Reload the page to see what came of it."
+        : "No answer came: the connection to the server is gone. Reload the page before you send it again.",
+    );
   }
   button.disabled = false;
   const dialog = form.closest("dialog");

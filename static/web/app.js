@@ -7,10 +7,11 @@
 const BEAT_MS = 1500;
 const SLOW_EVERY = 4;
 let wait = BEAT_MS;
+let isOver = false; // there is nothing left to ask for
 let beats = 0;
 
 function beat() {
-  if (!document.hidden) {
+  if (!document.hidden && !isOver) {
     beats += 1;
     document.body.dispatchEvent(new CustomEvent("beat"));
     if (beats % SLOW_EVERY === 0) document.body.dispatchEvent(new CustomEvent("slowbeat"));
@@ -19,14 +20,13 @@ function beat() {
 }
 setTimeout(beat, BEAT_MS);
 document.addEventListener("visibilitychange", () => {
-  if (!document.hidden) document.body.dispatchEvent(new CustomEvent("beat"));
+  if (!document.hidden && !isOver) document.body.dispatchEvent(new CustomEvent("beat"));
 });
 
 // --- what went wrong in the background ------------------------------------------------------------
 
-const connection = document.getElementById("connection");
-
 function tell(text, link) {
+  const connection = document.getElementById("connection");
   connection.replaceChildren(text);
   if (link) {
     const anchor = document.createElement("a");
@@ -48,26 +48,34 @@ document.addEventListener("htmx:responseError", (event) => {
     tell("You were signed out.", "/sign-in?next=" + encodeURIComponent(location.pathname + location.search));
     return;
   }
-  if (answer.status === 404) {
-    wait = 60000;
-    tell("This is not there any more. Reload the page.");
+  if (answer.status < 429) {
+    isOver = true;
+    tell(answer.status === 404
+      ? "This is not there any more. Reload the page."
+      : "You may no longer see this. Reload the page.");
     return;
   }
   slowDown(Number(answer.getResponseHeader("Retry-After")) || 0);
   tell("The server is busy. This page goes on by itself.");
 });
-document.addEventListener("htmx:sendError", () => {
-  slowDown(0);
-  tell("No connection. This page goes on by itself.");
-});
+for (const lost of ["htmx:sendError", "htmx:timeout"]) {
+  document.addEventListener(lost, () => {
+    slowDown(0);
+    tell("No connection. This page goes on by itself.");
+  });
+}
 document.addEventListener("htmx:afterOnLoad", (event) => {
-  if (event.detail.xhr.status < 400 && wait !== BEAT_MS) {
+  if (event.detail.xhr.status < 400 && (isOver || wait !== BEAT_MS)) {
+    isOver = false;
     wait = BEAT_MS;
-    connection.hidden = true;
+    document.getElementById("connection").hidden = true;
   }
 });
 
 // --- how long ago ---------------------------------------------------------------------------------
+
+// By the server's clock: the browser's may be wrong.
+const skew = document.body.dataset.now * 1000 - Date.now();
 
 function ago(seconds) {
   if (seconds < 45) return "just now";
@@ -78,7 +86,7 @@ function ago(seconds) {
 }
 setInterval(() => {
   for (const time of document.querySelectorAll("time[datetime]")) {
-    const told = ago((Date.now() - Date.parse(time.dateTime)) / 1000);
+    const told = ago((Date.now() + skew - Date.parse(time.dateTime)) / 1000);
     if (time.textContent !== told) time.textContent = told;
   }
 }, 15000);
@@ -131,17 +139,36 @@ document.addEventListener("click", (event) => {
   }
 });
 
+// For a screen reader. Emptied first: the same words twice are news twice.
+function say(text) {
+  const region = document.getElementById("said");
+  region.textContent = "";
+  setTimeout(() => { region.textContent = text; }, 50);
+}
+
+const copied = new WeakMap(); // label -> {before, timer}
+
 async function copyFrom(button) {
   const source = document.getElementById(button.dataset.copy);
   const label = button.querySelector("span") || button;
-  const before = label.textContent;
+  let told = "Copied";
   try {
     await navigator.clipboard.writeText(source.textContent);
-    label.textContent = "Copied";
-  } catch {
-    label.textContent = "Not allowed by the browser";
+  } catch { // not allowed, or not there: only https has a clipboard
+    getSelection().selectAllChildren(source);
+    told = "Selected: press Ctrl+C";
   }
-  setTimeout(() => { label.textContent = before; }, 2000);
+  const { before, timer } = copied.get(label) || { before: label.textContent };
+  clearTimeout(timer);
+  label.textContent = told;
+  say(told);
+  copied.set(label, {
+    before,
+    timer: setTimeout(() => {
+      label.textContent = before;
+      copied.delete(label);
+    }, 3000),
+  });
 }
 
 document.addEventListener("keydown", (event) => {
@@ -152,13 +179,36 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
-// A second press while the first is under way must not send a form twice.
+// --- forms ------------------------------------------------------------------------------------------
+
+// Whoever signs in anew gets another CSRF token, and with it the first page they see; the pages that
+// are open in other tabs take it over from there.
+let token = "";
+const tabs = new BroadcastChannel("token");
+tabs.onmessage = (event) => {
+  token = event.data;
+  const headers = JSON.parse(document.body.getAttribute("hx-headers"));
+  document.body.setAttribute("hx-headers", JSON.stringify({ ...headers, "X-CSRFToken": token }));
+};
+const own = JSON.parse(document.body.getAttribute("hx-headers"))["X-CSRFToken"];
+if (own) tabs.postMessage(own);
+
+function forget(form) {
+  delete form.dataset.sent;
+  for (const button of form.querySelectorAll("[aria-disabled]")) button.removeAttribute("aria-disabled");
+}
+
+// A second press while the first is under way must not send a form twice. The answer may also never
+// come, or lead nowhere: after a while the form can be sent again.
 document.addEventListener("submit", (event) => {
   const form = event.target;
   if (form.method !== "post" || form.hasAttribute("data-upload")) return;
   if (form.dataset.sent) { event.preventDefault(); return; }
+  if (token && form.elements.csrfmiddlewaretoken) form.elements.csrfmiddlewaretoken.value = token;
   form.dataset.sent = "1";
+  if (event.submitter) event.submitter.setAttribute("aria-disabled", "true");
+  setTimeout(forget, 5000, form);
 });
 window.addEventListener("pageshow", () => {
-  for (const form of document.querySelectorAll("form[data-sent]")) delete form.dataset.sent;
+  for (const form of document.querySelectorAll("form[data-sent]")) forget(form);
 });

@@ -2,7 +2,7 @@
 // its focus, selection and pressed button. For fragments with hx-ext="morph" hx-swap="morph".
 "use strict";
 
-const OURS = "data-sent"; // put on forms by app.js; the server does not know of it
+const OURS = ["data-sent", "aria-disabled"]; // put on what was sent by app.js; the server does not know
 
 // The node from `here` on that `fresh` is the news of. Things with an id are told apart by it.
 function counterpart(here, fresh) {
@@ -26,7 +26,7 @@ function morph(old, fresh) {
     return;
   }
   for (const { name } of [...old.attributes]) {
-    if (name !== OURS && !fresh.hasAttribute(name)) old.removeAttribute(name);
+    if (!OURS.includes(name) && !fresh.hasAttribute(name)) old.removeAttribute(name);
   }
   for (const { name, value } of fresh.attributes) {
     if (old.getAttribute(name) !== value) old.setAttribute(name, value);

@@ -359,8 +359,8 @@
     return told(answer, sent);
   }
 
-  // Who signed in again meanwhile has another token than this page; who signed out should learn it
-  // before all the files were sent.
+  // Who signed in again meanwhile has another token than this page; who signed out, or switched to
+  // another organization, should learn it before all the files were sent.
   async function freshToken() {
     let answer;
     try {
@@ -369,11 +369,16 @@
       return { detail: offlineWords() };
     }
     if (answer.type === "opaqueredirect") return signedOut();
-    if (answer.status === 403) return { detail: "You may no longer submit jobs in this organization." };
+    if (answer.status === 403) return { detail: "You may not submit jobs in the organization that you now work in." };
     if (!answer.ok) return { detail: "The server cannot take files at the moment (" + answer.status + "). Try again later." };
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     const token = page.querySelector("#upload [name=csrfmiddlewaretoken]");
-    return token ? { token: token.value } : signedOut();
+    if (!token) return signedOut();
+    const now = page.querySelector("#upload [name=organization]");
+    if (now.defaultValue !== form.elements.organization.defaultValue) {
+      return { detail: "You now work in " + now.dataset.name + ". Reload this page to send there." };
+    }
+    return { token: token.value };
   }
 
   function post(request, token, sent) {
@@ -574,6 +579,7 @@
 
   form.classList.add("scripted");
   for (const each of form.querySelectorAll(".with-script")) each.hidden = false;
+  part("files").required = false; // it is emptied after each choice
   part("choose-folder").hidden = !("webkitdirectory" in part("folder"));
   draw();
 })();

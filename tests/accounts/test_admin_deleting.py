@@ -69,6 +69,21 @@ def test_an_empty_organization_is_deleted_with_its_members_and_keys(
     assert User.objects.filter(pk=alice.pk).exists()
 
 
+def test_what_goes_along_is_counted_where_it_is_much(
+    operator: Client, alice: User, acme: Organization, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("one", "two"):
+        create_api_key(organization=acme, user=alice, name=name)
+    page = reverse("admin:accounts_organization_delete", args=[acme.pk])
+
+    assert "two" in operator.get(page).content.decode()
+    monkeypatch.setattr(deleting, "LISTED", 3)
+    asked = operator.get(page).content.decode()
+    assert "API keys: 2" in asked
+    assert "with all that is counted above" in asked
+    assert "two" not in asked
+
+
 def test_a_personal_organization_goes_with_its_person_only(operator: Client, alice: User) -> None:
     asked, _ = delete(operator, alice.personal_organization)
 

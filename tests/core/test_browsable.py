@@ -1,10 +1,11 @@
 """Pages of the browsable API: what they draw, what they link, and how they tell problems."""
 
 import json
+import re
 from typing import Any
 
 import pytest
-from django.test import Client
+from django.test import Client, override_settings
 from rest_framework.settings import api_settings
 
 from apps.accounts.models import User
@@ -151,18 +152,73 @@ def test_the_documentation_is_allowed_what_it_needs_and_no_more(client: Client) 
     assert "script-src 'self'" in policy
     assert "http://" not in html
     assert "https://" not in html
-    for script in ("swagger-ui-bundle.js", "swagger.js", "/api/docs?script="):
+    for script in ("swagger-ui-bundle.js", "swagger.js"):
         assert script in html
+    assert 'href="/api/schema?format=json"' in html
+    assert 'data-schema="/api/schema"' in html
     assert "'unsafe-inline'" not in client.get("/api", headers=HTML)["Content-Security-Policy"]
 
 
-def test_its_script_sends_the_token_of_the_page_and_is_nobody_elses(
+def test_the_documentation_only_answers_reading_and_fails_like_any_page(
     alice: User, client_for: ClientFor
 ) -> None:
-    answer = client_for(alice).get("/api/docs?script=")
-    assert answer["Content-Type"].startswith("application/javascript")
-    assert answer["Cross-Origin-Resource-Policy"] == "same-origin"
-    assert "no-store" in answer["Cache-Control"]
-    script = answer.content.decode()
-    assert 'request.headers["X-CSRFTOKEN"]' in script
-    assert 'url: "/api/schema"' in script
+    browser = client_for(alice)
+    assert "no-store" in browser.get("/api/docs")["Cache-Control"]
+    assert (browser.head("/api/docs").status_code, browser.head("/api/docs").content) == (200, b"")
+    assert browser.get("/api/docs", headers={"Accept": "application/json"}).status_code == 200
+    browser.handler.enforce_csrf_checks = True
+    for verb in ("POST", "PUT", "DELETE"):
+        refused = browser.generic(verb, "/api/docs")
+        assert (refused.status_code, refused.json()["status"]) == (403, 403)
+        assert "Error 403" in browser.generic(verb, "/api/docs", headers=HTML).content.decode()
+    browser.handler.enforce_csrf_checks = False
+    refused = browser.post("/api/docs")
+    assert (refused.status_code, refused.json()["code"]) == (405, "request.method_not_allowed")
+    assert refused["Allow"] == "GET, HEAD"
+    assert "Error 405" in browser.post("/api/docs", headers=HTML).content.decode()
+
+
+def test_the_documentation_without_a_database_is_an_error_page() -> None:
+    browser = Client(raise_request_exception=False)
+    browser.cookies["sessionid"] = "x" * 32
+    with override_settings(SESSION_ENGINE="tests.core.gone"):
+        answer = browser.get("/api/docs", headers=HTML)
+        assert "Error 503" in answer.content.decode()
+        told = browser.get("/api/docs").json()
+    assert (answer.status_code, told["code"]) == (503, "server.unavailable")
+    assert SECRET not in answer.content.decode()
+
+
+def test_the_documentation_sends_the_token_of_the_session(
+    alice: User, client_for: ClientFor
+) -> None:
+    browser = client_for(alice)
+    browser.handler.enforce_csrf_checks = True
+    _, html = page(browser, "/api/docs")
+    token = re.search(r'data-token="(\w{64})"', html)
+    assert token
+    answer = browser.post("/sign-out", headers={"X-CSRFToken": token[1]})
+    assert answer.status_code == 302
+
+
+def test_errors_of_the_schema_are_problems(client: Client) -> None:
+    for verb, path, accept, status in (
+        ("POST", "/api/schema", "*/*", 405),
+        ("GET", "/api/schema", "application/pdf", 406),
+        ("GET", "/api/schema?format=pdf", "*/*", 404),
+    ):
+        answer = client.generic(verb, path, headers={"Accept": accept})
+        assert answer["Content-Type"] == "application/problem+json"
+        assert (answer.status_code, answer.json()["status"]) == (status, status)
+    assert client.get("/api/schema")["Content-Type"].startswith("application/vnd.oai.openapi")
+
+
+@pytest.mark.parametrize("path", ["/api", "/api/schema", "/api/batch/jobs"])
+def test_a_format_asked_for_by_name_wins(alice: User, client_for: ClientFor, path: str) -> None:
+    browser = client_for(alice)
+    answer = browser.get(f"{path}?format=json", headers=HTML)
+    assert answer.status_code == 200
+    assert json.loads(answer.content)
+    unknown = browser.get(f"{path}?format=pdf", headers=HTML)
+    assert unknown.status_code == 404
+    assert "There is no such format here. There are: " in unknown.json()["detail"]

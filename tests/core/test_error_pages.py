@@ -112,6 +112,12 @@ def test_a_form_that_is_far_too_long(browser: Client) -> None:
     told(browser.post("/preferences", {"theme": "x" * 1000}), 413, "The request is too large")
 
 
+@override_settings(DATA_UPLOAD_MAX_NUMBER_FIELDS=2)
+def test_a_form_of_far_too_many_fields(browser: Client) -> None:
+    answer = browser.post("/preferences", dict.fromkeys("abc", "x"))
+    told(answer, 413, "more fields than are read of one")
+
+
 def test_a_host_that_is_not_ours(browser: Client) -> None:
     page = told(browser.get("/", headers={"Host": "evil.example"}), 400, "ALLOWED_HOSTS")
     assert "evil" not in page
@@ -154,10 +160,24 @@ def test_a_database_that_goes_away_outside_a_view(browser: Client) -> None:
     assert answer["Retry-After"] == "5"
 
 
-@pytest.mark.parametrize("accept", ["text/html", "*/*", "application/json"])
-def test_under_api_an_unknown_path_is_a_problem_for_browsers_too(
-    browser: Client, accept: str
+A_BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+
+
+@pytest.mark.parametrize("accept", ["text/html", A_BROWSER])
+@pytest.mark.parametrize(
+    ("path", "status"), [("nonsense", 404), ("plain/bug", 500), ("plain/database", 503)]
+)
+def test_a_browser_below_api_is_told_on_a_page(
+    browser: Client, accept: str, path: str, status: int
 ) -> None:
+    told(browser.get(f"/api/{path}", headers={"Accept": accept}), status)
+
+
+@pytest.mark.parametrize(
+    "accept",
+    ["", "*/*", "application/json", "application/problem+json", "application/json,text/html", ";"],
+)
+def test_programs_below_api_are_told_in_json(browser: Client, accept: str) -> None:
     answer = browser.get("/api/nonsense", headers={"Accept": accept})
     assert answer.status_code == 404
     assert answer["Content-Type"] == "application/problem+json"

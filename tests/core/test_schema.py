@@ -110,6 +110,14 @@ def test_real_refusals_fit_it(
         fits(schema, answer, verb, path)
 
 
+def test_a_job_that_is_tried_out_gets_no_name_by_itself(schema: dict[str, Any]) -> None:
+    [form] = schema["paths"][UPLOAD]["post"]["requestBody"]["content"].values()
+    name = form["schema"]["$ref"].rpartition("/")[2]
+    described = schema["components"]["schemas"][name]
+    assert described["properties"]["name"]["default"] == ""
+    assert described["required"] == ["file"]
+
+
 def test_parameters_are_those_that_are_taken(schema: dict[str, Any], alice_api: APIClient) -> None:
     operation = schema["paths"]["/api/batch/jobs"]["get"]
     told = {each["name"] for each in operation["parameters"] if each["in"] == "query"}

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from django.contrib.admin.models import CHANGE, DELETION, LogEntry
 from django.test import Client
-from django.urls import reverse
 
 from apps.accounts.models import Organization, User
 from apps.core import admin_actions
@@ -17,30 +16,20 @@ from apps.queue.retry import FailureClass
 from apps.queue.states import State
 from tests.batches import check_books, submit
 from tests.jobs.runs import fail_next, read_next
-from tests.operators import staff, superuser, told
-
-MODELS = ("batchjob", "batchfile", "fileattempt")
+from tests.operators import (
+    MODELS,
+    a_failed_and_a_read,
+    list_of,
+    page_of,
+    staff,
+    superuser,
+    told,
+)
 
 
 @pytest.fixture
 def operator(db: None) -> Client:
     return superuser()
-
-
-def list_of(model: str) -> str:
-    return reverse(f"admin:jobs_{model}_changelist")
-
-
-def page_of(row: Any) -> str:
-    return reverse(f"admin:jobs_{row._meta.model_name}_change", args=[row.pk])
-
-
-def a_failed_and_a_read(acme: Organization) -> BatchJob:
-    job = submit(acme, "one", "two")
-    read_next()
-    fail_next()
-    job.refresh_from_db()
-    return job
 
 
 def act(client: Client, action: str, *rows: Any, confirmed: bool = True, **more: str) -> Any:
@@ -122,6 +111,25 @@ def test_a_file_is_run_again_from_its_own_page(operator: Client, acme: Organizat
     check_books()
 
 
+def test_several_files_of_one_job_are_run_again_together(
+    operator: Client, acme: Organization
+) -> None:
+    jobs = [submit(acme, "one", "two", "three") for _ in range(2)]
+    for _ in jobs:
+        read_next()
+        fail_next()
+        fail_next()
+    files = BatchFile.objects.all()
+    answer = act(operator, "run_again", *files)
+    assert told(answer)[0] == "Run again: 4 batch files."
+    assert told(answer)[1].startswith("Skipped: 2 (1.txt, 1.txt).")
+    assert LogEntry.objects.count() == 4
+    states = sorted(BatchFile.objects.values_list("state", "run"))
+    assert states == [(State.QUEUED, 2)] * 4 + [(State.SUCCEEDED, 1)] * 2
+    assert set(BatchJob.objects.values_list("run", flat=True)) == {2}
+    check_books()
+
+
 def test_a_job_offers_what_can_be_done_to_it(operator: Client, acme: Organization) -> None:
     job = submit(acme, "text")
     buttons = {"Cancel", "Retry failed", "Delete"}
@@ -140,6 +148,8 @@ def test_what_is_gone_is_told(operator: Client, acme: Organization) -> None:
     gone = BatchJob(pk=uuid.uuid4(), organization=acme, total=1)
     answer = act(operator, "cancel", job, gone)
     assert told(answer) == ["Cancelled: 1 batch job.", "Skipped: 1. No longer there."]
+    again = submit(acme, "text")
+    assert told(act(operator, "cancel", again, again, again)) == ["Cancelled: 1 batch job."]
     answer = act(operator, "cancel", gone, confirmed=False)
     assert told(answer) == ["None of these is there any more."]
 
@@ -161,7 +171,7 @@ def test_all_across_pages_is_bounded(
     monkeypatch.setattr(admin_actions, "ACTION_LIMIT", 3)
     monkeypatch.setattr(admin_actions, "PREVIEWED", 2)
     jobs = [submit(acme, "text") for _ in range(5)]
-    html = operator.get(list_of("batchjob")).content.decode()
+    assert "Select the first 3 batch jobs" in operator.get(list_of("batchjob")).content.decode()
     answer = act(operator, "cancel", jobs[0], confirmed=False, select_across="1")
     html = answer.content.decode()
     assert "Cancel: 3 batch jobs" in html

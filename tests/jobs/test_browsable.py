@@ -211,6 +211,8 @@ def test_an_open_job_can_be_cancelled_a_closed_one_retried_and_deleted(
     answer = browser.delete(path, headers=HTML)
     assert "HTTP 204" in answer.content.decode()
     assert offered(answer.content.decode()) == []
+    assert f'href="{path}' not in answer.content.decode()
+    assert f'Go on to <a href="{JOBS}">Jobs</a>.' in answer.content.decode()
     assert not BatchJob.objects.exists()
 
 

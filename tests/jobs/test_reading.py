@@ -9,6 +9,7 @@ from django.utils.dateparse import parse_datetime
 from rest_framework.test import APIClient
 
 from apps.accounts.models import Organization
+from apps.jobs import storage
 from apps.jobs.handler import BatchFileHandler
 from apps.jobs.models import BatchFile
 from apps.queue.retry import FailureClass
@@ -210,6 +211,17 @@ def test_the_bytes_of_a_rejected_file_were_not_kept(alice_api: APIClient) -> Non
     bad = files_of(alice_api, job)[1]
     answer = alice_api.get(f"/api/batch/files/{bad['id']}/content")
     assert (answer.status_code, answer.json()["code"]) == (404, "request.not_found")
+
+
+@pytest.mark.parametrize("what", ["text", "result", "content"])
+def test_bytes_that_were_lost_from_the_disk_are_told(alice_api: APIClient, what: str) -> None:
+    accepted(alice_api)
+    file = read_next()
+    for blob in (file.content, file.result.content):
+        storage.path_of(blob).unlink()
+    answer = alice_api.get(f"/api/batch/files/{file.pk}/{what}")
+    assert (answer.status_code, answer.json()["code"]) == (404, "request.not_found")
+    assert answer.json()["detail"] == "The bytes of this file are not in storage any more."
 
 
 def test_a_lost_run_is_told_and_the_file_goes_on(alice_api: APIClient) -> None:

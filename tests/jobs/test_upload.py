@@ -166,6 +166,8 @@ GOOD_NAMES = {
     "in another encoding": ("café.txt".encode("latin-1"), "caf\ufffd.txt"),
     "unicode": ("Übersicht 総括.txt".encode(), "Übersicht 総括.txt"),
     "a quote": (rb"the \"last\" one.txt", 'the "last" one.txt'),
+    "a quote from a browser": (b"the %22last%22 one.txt", 'the "last" one.txt'),
+    "a per cent sign": (b"50%25 %0D%0a.txt", "50%25 %0D%0a.txt"),
     "a semicolon": (b"a;b=c.txt", "a;b=c.txt"),
     "spaces around": (b" a.txt", " a.txt"),
     "markup": (b"<script>&amp;.txt", "<script>&amp;.txt"),
@@ -231,6 +233,26 @@ def test_a_name_of_200_characters_is_kept_and_its_control_characters_are_not(
 ) -> None:
     job = accepted(alice_api, part(), field("name", " \x00\x1b" + "n" * 200 + " "))
     assert job["name"] == "n" * 200
+
+
+UNSEEN = {
+    "fillers": ("\u3164\u115f \uffa0", ""),
+    "joiners alone": ("\u200c\u200d", ""),
+    "empty Braille": ("\u2800", ""),
+    "joiners inside": (
+        "\u200c\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645\u200d",
+        "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",
+    ),
+    "an emoji of several": ("👩\u200d💻", "👩\u200d💻"),
+    "a filler inside": ("a\u3164b", "a\u3164b"),
+    "what turns the direction": ("a\u202eb", "ab"),
+}
+
+
+@pytest.mark.parametrize("kind", UNSEEN)
+def test_a_job_name_in_which_nothing_can_be_seen_is_none(alice_api: APIClient, kind: str) -> None:
+    given, kept = UNSEEN[kind]
+    assert accepted(alice_api, part(), field("name", given))["name"] == kept
 
 
 def test_a_kind_that_the_operation_does_not_take_is_rejected(alice_api: APIClient) -> None:

@@ -148,6 +148,16 @@ def test_a_refusal_does_not_contradict_itself() -> None:
         "a\n.pdf",
         "a\x7f.pdf",
         "a\x9b.pdf",
+        "a\u202egnp.pdf",
+        "a\u202afdp.pdf",
+        "a\u2066fdp.pdf",
+        "a\u2069.pdf",
+        "\u3164.pdf",
+        "\u2800",
+        "\u115f\u1160\uffa0.pdf",
+        "\u200b\u200d\ufeff.pdf",
+        "\u034f\ufe0f\u3000.pdf",
+        " .pdf",
     ],
 )
 def test_names_that_are_no_plain_names(name: str) -> None:
@@ -158,7 +168,21 @@ def test_names_that_are_no_plain_names(name: str) -> None:
         identify(name, io.BytesIO(PDF))
 
 
-@pytest.mark.parametrize("name", ["x" * 200, "Rechnung März.pdf", "请.pdf", "a..b.pdf", "-rf.txt"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "x" * 200,
+        "Rechnung März.pdf",
+        "请.pdf",
+        "a..b.pdf",
+        "-rf.txt",
+        "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645.pdf",
+        "e\u0301.pdf",
+        "\u200f\u05d0.pdf",
+        "👩\u200d💻.pdf",
+        "\ue000.pdf",
+    ],
+)
 def test_names_that_are_fine(name: str) -> None:
     check_name(name)
 

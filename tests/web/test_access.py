@@ -24,6 +24,27 @@ def test_what_was_to_change_something_is_not_asked_for_again() -> None:
     assert answer["Location"] == "/sign-in?next=/"
 
 
+@pytest.mark.parametrize(
+    ("page", "led_to"),
+    [
+        ("http://testserver/jobs/x?page=2#files", "/jobs/x%3Fpage%3D2"),
+        ("http://testserver", "/"),
+        ("https://evil.example/jobs", "/"),
+        ("javascript:alert(1)", "/"),
+        ("nonsense", "nonsense"),
+    ],
+)
+def test_who_was_signed_out_meanwhile_comes_back_to_the_page_and_is_told(
+    page: str, led_to: str
+) -> None:
+    browser = Client()
+    answer = browser.post(f"{PAGES[-1]}/cancel", headers={"Referer": page})
+    assert answer["Location"] == f"/sign-in?next={led_to}"
+    told = "You were signed out before this was done. Nothing was changed."
+    assert told in browser.get(answer["Location"]).content.decode()
+    assert told not in browser.get("/jobs", follow=True).content.decode()
+
+
 @pytest.mark.parametrize("path", PAGES)
 def test_a_fragment_is_told_instead_of_led(path: str) -> None:
     answer = Client().get(path, headers=FRAGMENT)

@@ -1,5 +1,6 @@
 """The start page: what runs, what failed, what is new."""
 
+import json
 import re
 from datetime import timedelta
 from html import unescape
@@ -12,8 +13,12 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from apps.accounts.models import Organization, User
+from apps.accounts.services import create_organization
 from apps.jobs.models import BatchFile, BatchJob
-from tests.batches import submit
+from apps.jobs.services import cancel_job
+from apps.queue.models import WorkerNode
+from apps.web import dashboard
+from tests.batches import SOMEBODY, claimed, owner_of, submit
 from tests.conftest import ClientFor
 from tests.jobs.forms import accepted, field, part
 from tests.jobs.runs import fail_next, read_next
@@ -60,13 +65,74 @@ def test_each_job_is_where_it_belongs(
     for text in (
         "may.txt and 1 more",
         "Letters",
-        "bad.txt: It failed.",
+        "<bdi>bad.txt</bdi>: <bdi>It failed.</bdi>",
         "2 files, under 1 s",
         "1 of 3 files",
     ):
         assert text in html, text
-    assert re.search(r"empty\.txt: .+ \(and 1 more\)", html)
+    assert re.search(r"empty\.txt</bdi>: .+ \(and 1 more\)", html)
     assert 'href="/jobs/new"' in html
+
+
+def test_what_runs_is_shown_before_what_waits(alices: Client, acme: Organization) -> None:
+    first, second = (submit(acme, "one", "two") for _ in range(2))
+    claimed()
+    for _ in range(4):
+        submit(acme, "waits")
+    assert "other-running" not in page(alices)
+    newest = submit(acme, "waits")
+    html = page(alices)
+    assert shown(html, "running")[:2] == [str(first.pk), str(newest.pk)]
+    assert str(second.pk) not in html
+    assert 'id="other-running" href="/jobs?state=running">1 more</a>' in html
+    assert 'aria-label="Progress of 1.txt and 1 more"' in html
+    cancel_job(actor=owner_of(acme), job=second)
+    answer = alices.get(poll(html), headers=OVERVIEW)
+    assert "other-running" not in answer.content.decode()
+
+
+def test_more_in_progress_than_anybody_counts(
+    alices: Client, acme: Organization, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dashboard, "COUNTED", 2)
+    for _ in range(9):
+        submit(acme, "waits")
+    assert ">More than 2 others</a>" in page(alices)
+
+
+def test_that_nobody_works_is_told_as_long_as_it_is_so(alices: Client, acme: Organization) -> None:
+    assert "No worker" not in page(alices)
+    submit(acme, "one")
+    html = page(alices)
+    assert html.count("No worker is running.") == 1
+    WorkerNode.objects.create(id=SOMEBODY, host="here", pid=1, lanes=["default"], slots=1)
+    answer = alices.get(poll(html), headers=OVERVIEW)
+    assert answer.status_code == 200
+    assert "No worker" not in answer.content.decode()
+    WorkerNode.objects.all().delete()
+    claimed()
+    assert "No worker" not in page(alices)
+
+
+def test_a_page_of_the_organization_that_one_left_is_drawn_anew(
+    alices: Client, alice: User, acme: Organization
+) -> None:
+    job = submit(acme, "one")
+    second = create_organization(name="Second", owner=alice)
+    own = re.search(r"hx-headers='([^']*)'", page(alices))
+    assert own
+    headers = {**json.loads(own[1]), "HX-Request": "true"}
+    assert headers["X-Organization"] == str(acme.pk)
+    polls = {"/": "overview", "/jobs": "list", f"/jobs/{job.pk}/live": "job-live"}
+    for path, target in polls.items():
+        answer = alices.get(path, headers={**headers, "HX-Target": target})
+        assert "HX-Refresh" not in answer
+        assert f'id="{target}"' in answer.content.decode()
+    alices.post("/organization", {"organization": str(second.pk)})
+    for path, target in polls.items():
+        answer = alices.get(path, headers={**headers, "HX-Target": target})
+        assert (answer["HX-Refresh"], answer.content) == ("true", b"")
+    assert alices.get("/", headers={"X-Organization": str(acme.pk)}).status_code == 200
 
 
 def test_failures_of_long_ago_are_left_to_the_list(alices: Client, acme: Organization) -> None:
@@ -75,7 +141,7 @@ def test_failures_of_long_ago_are_left_to_the_list(alices: Client, acme: Organiz
     BatchJob.objects.update(finished_at=timezone.now() - timedelta(days=8))
     html = page(alices)
     assert shown(html, "failed") == []
-    for text in ("Nothing failed.", "Nothing runs at the moment.", "No results yet."):
+    for text in ("Nothing failed.", "Nothing runs or waits at the moment.", "No results yet."):
         assert text in html, text
     assert "No jobs yet" not in html
 
@@ -159,6 +225,6 @@ def test_the_number_of_queries_does_not_grow(alices: Client, acme: Organization)
     for _ in range(9):
         one_of_each()
         BatchFile.objects.unfinished().update(is_held=True)  # the next one's turn
-    assert queries() == of_one <= 11
+    assert queries() == of_one <= 14
     html = page(alices)
     assert [len(shown(html, each)) for each in ("running", "failed", "new")] == [6, 6, 6]

@@ -316,6 +316,7 @@ def test_news_come_once_and_then_nothing_until_something_moves(
     claimed()
     news = alice_web.get(url, headers=HTMX).content.decode()
     assert "Being read" in news
+    assert told(news) == "Running"
     assert "<html" not in news
     assert 'id="file-state" hx-swap-oob="true"' in news
     assert re.search(r'id="attempts"[^>]* hx-swap-oob="true"', news)
@@ -323,16 +324,33 @@ def test_news_come_once_and_then_nothing_until_something_moves(
     url = poll_url(news)
     news = alice_web.get(url, headers=HTMX).content.decode()
     assert "Page 2 &amp; more" in news
+    assert "file-told" not in news
     assert alice_web.get(poll_url(news), headers=HTMX).status_code == 204
 
 
-def test_at_the_end_the_page_is_asked_to_load_anew(alice_web: Client, acme: Organization) -> None:
+def test_at_the_end_all_of_the_page_is_swapped_and_the_outcome_read_out(
+    alice_web: Client, acme: Organization
+) -> None:
     submit(acme, "ends")
-    url = poll_url(shown(alice_web, BatchFile.objects.get()))
+    page = shown(alice_web, BatchFile.objects.get())
+    url = poll_url(page)
+    assert told(page) == ""
     read_next()
     answer = alice_web.get(url, headers=HTMX)
-    assert answer.status_code == 200
-    assert answer["HX-Refresh"] == "true"
+    page = answer.content.decode()
+    assert (answer.status_code, told(page), document(page)) == (200, "Succeeded", "what was read")
+    assert answer["HX-Retarget"] == answer["HX-Reselect"] == "#file-page"
+    assert answer["HX-Reswap"] == "outerHTML"
+    assert page.index('id="file-told"') < page.index('id="file-page"')
+    assert "hx-trigger" not in page
+
+
+def told(page: str) -> str:
+    """What is read out, put where it is listened to."""
+    found = re.search(r'id="file-told" role="status"( hx-swap-oob="innerHTML")?>(\w*)<', page)
+    assert found, page
+    assert bool(found[1]) == bool(found[2])
+    return found[2]
 
 
 def test_news_are_for_members(acme: Organization, alice_web: Client, charlie: User) -> None:

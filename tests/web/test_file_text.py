@@ -17,6 +17,7 @@ from apps.jobs.models import BatchFile, BatchJob
 from apps.processors.protocol import Page
 from apps.queue.retry import FailureClass
 from apps.queue.settle import fail
+from apps.web import file_text
 from apps.web.file_text import ranges
 from tests.batches import claimed, failure_of, submit
 from tests.conftest import ClientFor
@@ -156,20 +157,47 @@ def test_a_very_long_page_is_cut_and_says_so(alice_web: Client, acme: Organizati
     file = read_pages(Page(number=1, text="x" * 200_001))
     page = shown(alice_web, file)
     assert document(page) == "x" * 200_000
-    assert "only its beginning is shown" in page
+    assert "The text is very long: only its beginning is shown." in page
+    submit(acme, "two")
+    file = read_pages(Page(number=1, text="x" * 200_001), Page(number=2, text="y"))
+    assert "This page is very long: only its beginning is shown." in shown(alice_web, file)
 
 
-def test_a_very_large_result_is_only_offered(alice_web: Client, acme: Organization) -> None:
+@pytest.mark.parametrize("letters", ["y", 'é"', "a\\", "\x01\x02", "\N{GRINNING FACE}\n", "\\u00"])
+def test_of_a_very_large_result_the_beginning_is_shown(
+    alice_web: Client, acme: Organization, letters: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file_text, "MAX_STORED_BYTES", 1024 * 1024)
     submit(acme, "huge")
-    file = read_pages(Page(number=1, text="y" * (8 * 1024 * 1024)))
+    text = letters * (1_500_000 // len(letters))
+    file = read_pages(Page(number=1, text=text), Page(number=2, text="the end"))
     page = shown(alice_web, file)
-    assert "The text is too long for this page" in page
-    assert "yyyy" not in page
+    assert document(page) == text[:200_000]
+    assert "The text is very long: only its beginning is shown." in page
+    assert 'name="page"' not in page
     assert f'href="/api/batch/files/{file.pk}/text"' in page
-    storage.path_of(file.result.content).unlink()
+
+
+@pytest.mark.parametrize("damage", ["missing", "no text in it"])
+def test_a_very_large_result_that_cannot_be_read_is_told(
+    alice_web: Client, acme: Organization, damage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file_text, "MAX_STORED_BYTES", 10)
+    submit(acme, "huge")
+    file = read_next()
+    path = storage.path_of(file.result.content)
+    path.write_bytes(b"\xff" * 100) if damage == "no text in it" else path.unlink()
     page = shown(alice_web, file)
     assert "The text is not there any more" in page
     assert f'href="/api/batch/files/{file.pk}/text"' not in page
+
+
+@pytest.mark.once
+def test_five_megabytes_of_text_are_read_whole(alice_web: Client, acme: Organization) -> None:
+    submit(acme, "long")
+    file = read_pages(Page(number=1, text="words " * 900_000), Page(number=2, text="the end"))
+    assert file.result.content.size_bytes > 10_000_000
+    assert document(shown(alice_web, file, "?page=2")) == "the end"
 
 
 def test_no_page_at_all_is_told(alice_web: Client, acme: Organization) -> None:

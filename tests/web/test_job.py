@@ -71,11 +71,15 @@ def test_a_job_that_waits(browser: Client, acme: Organization) -> None:
     assert "Cancel this job?" in told
     assert "ZIP" not in told
     assert "Retry" not in told
+    assert "<h1><bdi>1.txt and 1 more</bdi></h1>" in html
+    assert 'aria-label="Progress of 1.txt and 1 more"' in html
 
 
 def test_a_job_that_is_next_in_line_while_nobody_works(browser: Client, acme: Organization) -> None:
-    told = text_of(shown(browser, submit(acme, "text")))
+    html = shown(browser, submit(acme, "text"))
+    told = text_of(html)
     assert "next in line" in told
+    assert re.search(r'<p class="notice"[^>]* role="status" id="stuck">', html)
     assert "No worker is running. The files are safe and start as soon as one does." in told
 
 
@@ -133,7 +137,7 @@ def test_a_job_that_succeeded(browser: Client, alice_api: APIClient) -> None:
     assert f'href="/api/batch/jobs/{job.pk}/results.ndjson" download' in html
     assert re.search(r'data-label="Words">3<', html)
     assert poll_url(html) == ""
-    assert "refresh" not in html
+    assert 'http-equiv="refresh"' not in html
     assert "Delete this job?" in told
     assert "Retry" not in told
     assert "Cancel this job?" not in told
@@ -201,6 +205,14 @@ def test_a_job_whose_creator_is_gone(browser: Client, acme: Organization) -> Non
     job = submit(acme, "text")
     BatchJob.objects.update(created_by=None)
     assert " by " not in text_of(shown(browser, job))
+
+
+def test_the_table_of_files_is_one_on_a_phone_too(browser: Client, acme: Organization) -> None:
+    """There its parts are drawn as blocks, and would be a table no more."""
+    html = shown(browser, submit(acme, "text"))
+    assert '<table role="table"' in html
+    assert html.count(' role="columnheader"') == html.count(' role="cell"') == 8
+    assert re.findall(r"<(?:td|th|tr|thead|tbody|table)(?! role=)[ >]", html) == []
 
 
 def test_names_are_text_never_markup(browser: Client, alice_api: APIClient) -> None:

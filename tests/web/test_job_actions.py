@@ -72,6 +72,9 @@ def test_retry(browser: Client, acme: Organization) -> None:
     answer = browser.post(url(job, "retry"), follow=True)
     assert answer.redirect_chain == [(url(job), 302)]
     assert messages_of(answer) == ["What failed or was cancelled runs again."]
+    focused = '<div role="status" tabindex="-1" autofocus><ul class="messages">'
+    assert focused in answer.content.decode()
+    assert focused not in shown(browser, job)
     assert state_of(job) == "queued"
     assert sorted(job.files.values_list("state", flat=True)) == ["queued", "succeeded"]
 

@@ -19,7 +19,6 @@ from apps.jobs.services import cancel_job
 from apps.queue.models import Priority
 from apps.web import filters
 from apps.web.filters import Filters, find
-from apps.web.rows import reason
 from tests.batches import claimed, owner_of, submit
 from tests.conftest import ClientFor
 from tests.jobs.forms import accepted, field, part
@@ -84,16 +83,15 @@ def bulk(organization: Organization, count: int, **changes: Any) -> list[BatchJo
     return jobs
 
 
+def said(answer: Any) -> str:
+    """What a screen reader says of a search."""
+    found = re.search(r'<p id="said" hx-swap-oob="innerHTML">(.*)</p>', answer.content.decode())
+    return found[1] if found else ""
+
+
 @pytest.fixture
 def alices(alice: User, client_for: ClientFor) -> Client:
     return client_for(alice)
-
-
-def test_reasons() -> None:
-    told = BatchFile(name="a.pdf", error_detail="The PDF is damaged.")
-    assert reason([told]) == "a.pdf: The PDF is damaged."
-    assert reason([told, told]) == "a.pdf: The PDF is damaged. (and 1 more)"
-    assert reason([BatchFile(name="a.pdf")]) == "a.pdf"
 
 
 def test_a_row_says_what_there_is_to_know(
@@ -124,6 +122,9 @@ def test_a_row_says_what_there_is_to_know(
         assert text in html, text
     assert html.count('role="progressbar"') == 1
     assert "<b>Invoices" not in html
+    assert "<bdi>first.txt and 2 more</bdi>" in html
+    assert 'aria-label="Progress of 1.txt and 1 more"' in html
+    assert re.findall(r"<(?:td|th|tr|thead|tbody|table)(?! role=)[ >]", html) == []
 
 
 def test_a_job_outlives_who_made_it(alices: Client, acme: Organization, alice: User) -> None:
@@ -281,6 +282,8 @@ def test_what_a_search_did_not_look_at_is_told_and_found_further_back(
     assert "Nothing here yet" in first
     assert shown(first) == []
     assert shown(page(alices, f"q={jobs[3].pk}")) == [str(jobs[3].pk)]
+    assert said(alices.get("/jobs?q=page", headers=LIST)) == "10 jobs and more."
+    assert said(alices.get("/jobs?q=page-3.txt", headers=LIST)) == "No job matches so far."
 
 
 def test_empty_lists_say_what_to_do(
@@ -342,6 +345,10 @@ def test_a_search_while_typing_answers_the_list_and_its_address(
     answer = alices.get("/jobs?state=running&operation=&q=1.t", headers=LIST)
     assert answer["HX-Replace-Url"] == "/jobs?state=running&q=1.t"
     assert answer.content.strip().startswith(b'<div id="list"')
+    assert said(answer) == "1 job."
+    answer = alices.get("/jobs?q=nothing", headers=LIST)
+    assert said(answer) == "No job matches."
+    assert said(alices.get(poll(answer.content.decode()), headers=LIST)) == ""
     restored = {"HX-Request": "true", "HX-History-Restore-Request": "true"}
     assert b"<html" in alices.get("/jobs", headers=restored).content
 

@@ -199,6 +199,38 @@ def test_a_form_from_elsewhere_signs_nobody_in(ida: User) -> None:
     assert not is_in(strict)
 
 
+def test_a_second_sign_in_tab_leads_on_after_the_first(ida: User) -> None:
+    strict = Client(enforce_csrf_checks=True)
+    form = strict.get("/sign-in?next=/jobs").content.decode()
+    found = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', form)
+    assert found
+    typed = {"next": "/jobs", "csrfmiddlewaretoken": found[1]}
+    assert sign_in(strict, **typed)["Location"] == "/jobs"
+    again = sign_in(strict, **typed)
+    assert (again.status_code, again["Location"]) == (303, "/sign-in?next=/jobs")
+    assert strict.get(again["Location"])["Location"] == "/jobs"
+
+
+@pytest.mark.parametrize("token", [{}, {"csrfmiddlewaretoken": "x" * 64}])
+def test_an_old_form_signs_nobody_in_and_is_opened_anew(ida: User, token: dict[str, str]) -> None:
+    strict = Client(enforce_csrf_checks=True)
+    strict.get("/sign-in")
+    answer = sign_in(strict, next="//evil.example", **token)
+    assert (answer.status_code, answer["Location"]) == (303, "/sign-in?next=//evil.example")
+    assert "Sign in" in strict.get(answer["Location"]).content.decode()
+    assert not is_in(strict)
+    assert strict.post("/sign-out").status_code == 403  # other forms are told of it
+
+
+def test_a_sign_in_from_another_site_is_refused_even_with_a_cookie(ida: User) -> None:
+    strict = Client(enforce_csrf_checks=True)
+    strict.get("/sign-in")
+    given = {"username": EMAIL, "password": PASSWORD}
+    answer = strict.post("/sign-in", given, headers={"Origin": "https://evil.example"})
+    assert answer.status_code == 403
+    assert not is_in(strict)
+
+
 # --- out ----------------------------------------------------------------------------------------
 
 

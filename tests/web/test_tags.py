@@ -83,10 +83,11 @@ def test_a_bar_has_its_parts_side_by_side(
 
 def test_a_bar_is_read_out(acme: Organization) -> None:
     job = submit(acme, "one", "two")
-    html = drawn("{% bar job live %}", job=job, live=live_of([job])[job.pk])
+    html = drawn("{% bar job live title %}", job=job, title="A & B", live=live_of([job])[job.pk])
     assert 'role="progressbar"' in html
     assert 'aria-valuenow="0"' in html
+    assert 'aria-label="Progress of A &amp; B"' in html
     assert "style=" not in html
     half = Live(COUNTS | {"succeeded": 1}, 0.5, None)
-    html = drawn("{% bar job live %}", job=job, live=half)
+    html = drawn("{% bar job live '' %}", job=job, live=half)
     assert '<rect class="is-succeeded" x="0.00" width="50.00" height="1">' in html

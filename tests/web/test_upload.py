@@ -156,6 +156,12 @@ def test_other_files_from_a_page_that_was_used_are_refused_with_a_new_key(
     assert BatchJob.objects.count() == 2
 
 
+@pytest.mark.once
+def test_the_browser_asks_for_a_file_by_itself(browser: Browser) -> None:
+    page = browser.client.get(PAGE).content.decode()
+    assert re.search(r'<input type="file" id="files"[^>]* required ', page)
+
+
 # --- refusals: the page again, and nothing stored ------------------------------------------------
 
 

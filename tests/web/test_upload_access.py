@@ -6,9 +6,10 @@ import pytest
 from django.test import Client
 from pytest_django import Settings
 
+from apps.accounts.actor import SESSION_KEY
 from apps.accounts.models import Organization, User
 from apps.accounts.roles import Role
-from apps.accounts.services import add_member, create_user
+from apps.accounts.services import add_member, create_organization, create_user
 from apps.jobs.models import BatchJob
 from tests.conftest import ClientFor
 from tests.jobs.forms import (
@@ -19,7 +20,7 @@ from tests.jobs.forms import (
     field,
     part,
 )
-from tests.web.uploading import PAGE, Browser
+from tests.web.uploading import PAGE, Browser, assert_refused
 
 
 @pytest.fixture(autouse=True)
@@ -128,3 +129,22 @@ def test_a_job_belongs_to_the_organization_that_its_sender_works_in(
     assert mine != theirs
     jobs = BatchJob.objects.in_organization(other)
     assert [f"/jobs/{job.pk}" for job in jobs] == [theirs]
+
+
+def test_after_a_switch_in_another_tab_nothing_goes_where_nobody_looked(
+    browser: Browser, alice: User, acme: Organization, data_dir: Path
+) -> None:
+    second = create_organization(name="Second", owner=alice)
+    opened = {"organization": str(acme.pk)}
+    page = browser.client.get(PAGE).content.decode()
+    assert f'name="organization" value="{acme.pk}" data-name="Acme"' in page
+    session = browser.client.session
+    session[SESSION_KEY] = str(second.pk)
+    session.save()
+    answer = browser.send(part(), name="March", **opened)
+    assert_refused(answer, 409, "You now work in Second. Send again to send there.")
+    assert 'value="March"' in answer.content.decode()
+    assert f'name="organization" value="{second.pk}"' in answer.content.decode()
+    assert_nothing_stored(data_dir)
+    assert browser.send(part(), organization=str(second.pk)).status_code == 303
+    assert BatchJob.objects.get().organization == second

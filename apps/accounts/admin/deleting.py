@@ -20,6 +20,9 @@ from apps.core.admin import (
     link_to_list,
 )
 
+LISTED = 50
+"""Rows that go with what is deleted and are named one by one."""
+
 
 class KeptWhileOwning(Listing):
     """Rows that are deleted one at a time, and only when nothing is lost that nobody named."""
@@ -37,6 +40,8 @@ class KeptWhileOwning(Listing):
         if told:
             return [], {}, set(), told
         deleted, counts, lacking, protected = super().get_deleted_objects(objs, request)
+        if sum(counts.values()) > LISTED:
+            deleted = [*deleted[:1], "with all that is counted above"]
         # These two are never deleted by themselves in the admin, and always go with their owner.
         own = {Membership._meta.verbose_name, ApiKey._meta.verbose_name}
         return deleted, counts, lacking - own, protected

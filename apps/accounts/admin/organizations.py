@@ -60,14 +60,17 @@ class MembershipFormSet(BaseInlineFormSet):
 
     def add_fields(self, form: Any, index: int | None) -> None:
         super().add_fields(form, index)
+        # A row that was sent as it is needs no look at the database: of some hundreds only a few
+        # ever change at a time.
+        form.empty_permitted = form.empty_permitted or not form.instance._state.adding
         if "DELETE" in form.fields:
             form.fields["DELETE"].widget.attrs["aria-label"] = "Delete"
 
     def clean(self) -> None:
         super().clean()
-        kept = (form.cleaned_data for form in self.forms if hasattr(form, "cleaned_data"))
-        roles = {row.get("role") for row in kept if row and not row.get("DELETE")}
-        if Role.OWNER not in roles:
+        rows = (form for form in self.forms if form not in self.deleted_forms and form.is_valid())
+        kept = (form for form in rows if form.cleaned_data or not form.instance._state.adding)
+        if Role.OWNER not in {form.instance.role for form in kept}:
             raise ValidationError("An organization needs an owner.", code="no_owner")
 
 

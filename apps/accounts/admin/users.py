@@ -21,9 +21,7 @@ from apps.accounts.admin.deleting import KeptWhileOwning, bounded, lists_of, own
 from apps.accounts.models import ApiKey, Membership, Organization, User
 from apps.accounts.roles import Role
 from apps.accounts.services import register_user
-from apps.core.admin import (
-    link_to,
-)
+from apps.core.admin import Listing, link_to
 
 AS_CHECKBOXES: Any = {ManyToManyField: {"widget": CheckboxSelectMultiple}}
 """In place of the admin's two lists, which a screen reader cannot tell apart."""
@@ -137,8 +135,18 @@ admin.site.unregister(Group)
 
 
 @admin.register(Group)
-class GroupAdmin(StockGroupAdmin):
-    """Django's own, with permissions that can be ticked without a script."""
+class GroupAdmin(Listing, StockGroupAdmin):
+    """Django's own, with permissions that can be ticked without a script. What a group gives is a
+    right of its members, so only superusers change it."""
 
     filter_horizontal = ()
     formfield_overrides = AS_CHECKBOXES
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return request.user.is_superuser
+
+    def has_change_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
+        return request.user.is_superuser
+
+    def has_delete_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
+        return request.user.is_superuser

@@ -44,12 +44,11 @@ class FileAttemptAdmin(ReadOnly):
     )
     ordering = ("-id",)
     sortable_by = ()
-    search_fields = ("row__name",)
     id_lookups = ("pk", "row", "row__job", "lease_token", "row__organization")
     sha256_lookups = ("row__sha256",)
     search_help_text = (
         "An attempt's id or its start, the id of a file, a job or an organization, a lease token, "
-        "the SHA-256 of the file, or a part of its name."
+        "or the SHA-256 of the file. By name, the list of files finds it, and leads here."
     )
     fieldsets = (
         (None, {"fields": ("id", "file_link", "job_link", "organization_link", "run", "number")}),

@@ -22,9 +22,10 @@ from apps.queue.states import State
 RETRIED = (State.FAILED, State.CANCELLED, State.QUARANTINED)
 
 
-def _run_again(user: User, file: BatchFile) -> None:
-    actor = Actor.operator(user, file.organization)
-    services.retry_job(actor=actor, job=file.job, only=file)
+def _run_again(user: User, *files: BatchFile) -> None:
+    """Raises a DocmillError unless all of them, which are of one job, can be."""
+    actor = Actor.operator(user, files[0].organization)
+    services.retry_job(actor=actor, job=files[0].job, only=files)
 
 
 @admin.register(BatchFile)
@@ -96,13 +97,13 @@ class BatchFileAdmin(ServiceAdmin):
             name="run_again",
             label="Run again",
             done="Run again",
-            effect="The file runs once more; the others of its job stay as they are. Only files "
-            "that failed, were cancelled or are quarantined can, in a job that has ended: of "
-            "several files of one job the first opens it, and the others are skipped. To run all "
-            "that failed, retry the job.",
+            effect="These files run once more; the others of their jobs stay as they are. Only "
+            "files that failed, were cancelled or are quarantined can, in a job that has ended.",
             permission=CHANGE_JOB,
             perform=_run_again,
             fits=lambda file: file.state in RETRIED,
+            # The first alone would open the job, and a job that is open takes no others.
+            together=lambda file: (file.job_id, file.state in RETRIED),
         ),
     )
 

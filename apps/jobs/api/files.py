@@ -1,5 +1,7 @@
 """Files: read, and fetch their text, their extraction, and the bytes as they came."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from uuid import UUID
 
 from django.http import FileResponse, HttpResponse
@@ -35,6 +37,15 @@ def _result_of(file: BatchFile) -> FileResult:
         reason = file.error_detail or "It has not been processed."
         raise NoResult(f"The file is {file.state}. {reason}")
     return file.result
+
+
+@contextmanager
+def _finding_bytes() -> Iterator[None]:
+    """Tells bytes that were lost from the disk as NotFound."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise NotFound("The bytes of this file are not in storage any more.") from error
 
 
 class FileDetail(APIView):
@@ -75,7 +86,7 @@ class FileRetry(APIView):
         refuse_unknown_parameters(request)
         actor = Actor.of_request(request)
         file = file_of(actor, file_id)
-        retry_job(actor=actor, job=file.job, only=file)
+        retry_job(actor=actor, job=file.job, only=[file])
         file = file_of(actor, file_id)
         return Response(FileDetailSerializer(file, context={"request": request}).data)
 
@@ -95,7 +106,8 @@ class FileText(APIView):
     def get(self, request: Request, file_id: UUID) -> HttpResponse:
         refuse_unknown_parameters(request)
         result = _result_of(file_of(Actor.of_request(request), file_id))
-        text = results.extraction(result)["text"]
+        with _finding_bytes():
+            text = results.extraction(result)["text"]
         return HttpResponse(text, content_type="text/plain; charset=utf-8", headers=UNTRUSTED)
 
 
@@ -114,9 +126,9 @@ class FileExtraction(APIView):
     def get(self, request: Request, file_id: UUID) -> HttpResponseBase:
         refuse_unknown_parameters(request)
         blob = _result_of(file_of(Actor.of_request(request), file_id)).content
-        return FileResponse(
-            storage.path_of(blob).open("rb"), content_type="application/json", headers=UNTRUSTED
-        )
+        with _finding_bytes():
+            content = storage.path_of(blob).open("rb")
+        return FileResponse(content, content_type="application/json", headers=UNTRUSTED)
 
 
 class FileContent(APIView):
@@ -139,8 +151,10 @@ class FileContent(APIView):
         file = file_of(Actor.of_request(request), file_id)
         if file.content is None:
             raise NotFound("The bytes of this file were not kept: it was rejected.")
+        with _finding_bytes():
+            content = storage.path_of(file.content).open("rb")
         return FileResponse(
-            storage.path_of(file.content).open("rb"),
+            content,
             as_attachment=True,
             filename=file.name,
             content_type=file.content_type,

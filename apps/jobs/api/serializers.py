@@ -252,7 +252,7 @@ class UploadSerializer(serializers.Serializer[Any]):
     file = serializers.ListField(child=serializers.FileField(), min_length=1, max_length=50)
     operation = serializers.CharField(default="extract")
     priority = serializers.ChoiceField(choices=list(PRIORITIES), default="normal")
-    name = serializers.CharField(max_length=200, required=False, allow_blank=True)
+    name = serializers.CharField(max_length=200, default="", allow_blank=True)
     options = serializers.CharField(
         default="{}",
         help_text='A JSON object: {"languages": ["eng"], "pages": "1-3", "ocr": "auto"}',

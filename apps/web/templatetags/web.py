@@ -49,9 +49,9 @@ def moment(when: datetime | None) -> SafeString:
 
 
 @register.inclusion_tag("web/_bar.html")
-def bar(job: BatchJob, live: Live) -> dict[str, Any]:
+def bar(job: BatchJob, live: Live, title: str) -> dict[str, Any]:
     """The job's progress bar: ended files by state, then what is done of the others."""
-    return {"live": live, "segments": segments(job.total, live)}
+    return {"title": title, "live": live, "segments": segments(job.total, live)}
 
 
 def segments(total: int, live: Live) -> list[tuple[str, float, float]]:
