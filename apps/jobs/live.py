@@ -1,6 +1,6 @@
 """How far jobs are at this moment, for every face that shows it: a fixed number of queries."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -8,7 +8,8 @@ from django.utils import timezone
 
 from apps.jobs.models import BatchFile, BatchJob
 from apps.jobs.progress import eta_seconds, fraction
-from apps.jobs.states import OPEN
+from apps.jobs.states import COUNTED, FILE_STATES, JobState
+from apps.queue.states import State
 
 
 @dataclass(frozen=True)
@@ -28,19 +29,27 @@ class Live:
 def live_of(jobs: Sequence[BatchJob]) -> dict[UUID, Live]:
     """What is known now of each of `jobs`, by its id; one query."""
     unfinished = BatchFile.objects.live_counts(jobs)
-    return {job.pk: _live(job, dict(unfinished[job.pk])) for job in jobs}
+    found = {}
+    for job in jobs:
+        states = dict(unfinished[job.pk])
+        begun = states.pop("progress_sum")
+        found[job.pk] = live_from(job, {**states, **job.counts}, begun)
+    return found
 
 
-def _live(job: BatchJob, states: dict[str, float]) -> Live:
-    running_progress = states.pop("progress_sum")
-    progress = round(fraction(job.total, job.finished_count, running_progress), 4)
-    counts = {"total": job.total, **{name: int(n) for name, n in states.items()}, **job.counts}
-    only_waits = states["queued"] == states["running"] == 0  # for its next try, at no pace
-    return Live(counts, progress, None if only_waits else _eta(job, progress))
+def live_from(job: BatchJob, states: Mapping[str, int], begun: float) -> Live:
+    """The same of one job whose files are in `states` (state -> files); `begun` sums the progress
+    (0..1 each) of those that have not ended."""
+    counts = {"total": job.total, **{state: int(states[state]) for state in FILE_STATES}}
+    finished = sum(counts[state] for state in COUNTED)
+    progress = round(fraction(job.total, finished, begun), 4)
+    return Live(counts, progress, _eta(job, counts, progress))
 
 
-def _eta(job: BatchJob, progress: float) -> int | None:
-    if job.state not in OPEN or job.started_at is None:
+def _eta(job: BatchJob, counts: Mapping[str, int], progress: float) -> int | None:
+    if job.state != JobState.RUNNING or job.started_at is None:
         return None
+    if not (counts[State.QUEUED] or counts[State.RUNNING]):
+        return None  # all that is left waits for its next try, at no pace
     elapsed = (timezone.now() - job.started_at).total_seconds()
     return eta_seconds(progress, elapsed)

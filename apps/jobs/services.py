@@ -238,18 +238,21 @@ def cancel_job(*, actor: Actor, job: BatchJob) -> BatchJob:
     return job
 
 
+def runs_again(actor: Actor) -> frozenset[State]:
+    """The states of files that a retry by `actor` runs again: quarantined ones only for those who
+    may change every job."""
+    ended = {State.FAILED, State.CANCELLED}
+    return frozenset(ended | {State.QUARANTINED} if actor.may("update", "jobs") else ended)
+
+
 def retry_job(*, actor: Actor, job: BatchJob, only: Sequence[BatchFile] = ()) -> BatchJob:
     """Opens a new run for what failed or was cancelled, or for those files of `only` alone, all
     or none; the rest stays as it is.
 
-    Quarantined files go along only for those who may change every job. Raises Forbidden,
-    JobUnfinished, or NothingToRetry.
+    Which states run again is `runs_again`. Raises Forbidden, JobUnfinished, or NothingToRetry.
     """
     actor.require("update", "jobs", created_by_id=job.created_by_id)
-    states = [State.FAILED, State.CANCELLED]
-    if actor.may("update", "jobs"):
-        states.append(State.QUARANTINED)
-    chosen = BatchFile.objects.filter(job=job, state__in=states)
+    chosen = BatchFile.objects.filter(job=job, state__in=runs_again(actor))
     if only:
         chosen = chosen.filter(pk__in=[file.pk for file in only])
     with transaction.atomic():

@@ -4,12 +4,11 @@ import hashlib
 import json
 
 from apps.core.errors import FieldError, InvalidInput
-from apps.jobs.api.serializers import PRIORITIES
 from apps.jobs.operations import check_operation, parse_options
 from apps.jobs.services import Submission
 from apps.jobs.upload import Received
 from apps.processors.kinds import has_visible
-from apps.queue.models import Priority
+from apps.queue.models import PRIORITIES, Priority
 
 FIELDS = frozenset({"operation", "priority", "name", "options"})
 MAX_KEY = 255

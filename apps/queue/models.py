@@ -21,6 +21,10 @@ class Priority(models.IntegerChoices):
     LOW = 9, "low"
 
 
+PRIORITIES = {label: value for value, label in Priority.choices}
+"""What callers write for a priority -> what is stored."""
+
+
 class LeasedRowQuerySet(OrganizationQuerySet[Any]):
     def claimable(self, lane: str) -> Self:
         """What a worker of `lane` may start now, best first: priority, fair rank, age."""

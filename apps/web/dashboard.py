@@ -8,6 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
+from django.views.decorators.http import require_safe
 
 from apps.accounts.actor import Actor
 from apps.accounts.models import Organization
@@ -66,6 +67,7 @@ class Overview:
         return fingerprint(self.jobs, self.others, self.is_stuck)
 
 
+@require_safe
 @members_only
 def dashboard(request: HttpRequest, actor: Actor) -> HttpResponse:
     """The page, or for a page that is open its lists alone: 204 when they are as they were `seen`.

@@ -11,10 +11,10 @@ from django.utils import timezone
 
 from apps.accounts.actor import Actor
 from apps.core.errors import NotFound
-from apps.jobs.live import Live
+from apps.jobs.live import Live, live_from
 from apps.jobs.models import BatchFile, BatchJob, FileResult
-from apps.jobs.progress import eta_seconds, fraction
 from apps.jobs.results import files_in_order
+from apps.jobs.services import runs_again
 from apps.jobs.states import CLOSED, FILE_STATES, OPEN, JobState
 from apps.queue.models import Priority
 from apps.queue.states import UNFINISHED, State
@@ -119,14 +119,7 @@ class JobPage:
     def live(self) -> Live:
         states = Counter(file.state for file in self.files)
         begun = sum(file.progress for file in self.files if file.state in UNFINISHED)
-        progress = round(fraction(self.job.total, self.done, begun), 4)
-        counts = {"total": self.job.total, **{state: states[state] for state in FILE_STATES}}
-        return Live(counts, progress, self._eta(progress))
-
-    def _eta(self, progress: float) -> int | None:
-        if self.job.state != JobState.RUNNING or self.job.started_at is None:
-            return None
-        return eta_seconds(progress, (timezone.now() - self.job.started_at).total_seconds())
+        return live_from(self.job, states, begun)
 
     @property
     def done(self) -> int:
@@ -202,10 +195,7 @@ class JobPage:
         """How many files a retry would run again: 0 while the job is open, or for a reader."""
         if self.is_open or not self.may_update:
             return 0
-        states = [State.FAILED, State.CANCELLED]
-        if self.actor.may("update", "jobs"):
-            states.append(State.QUARANTINED)
-        return sum(self.live.counts[state] for state in states)
+        return sum(self.live.counts[state] for state in runs_again(self.actor))
 
     @property
     def questions(self) -> list[Question]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.views.decorators.http import require_safe
 from django_htmx.http import replace_url
 from rest_framework.request import Request
 
@@ -55,6 +56,7 @@ class Page:
         return "" if self.newer else "slowbeat"
 
 
+@require_safe
 @members_only
 def jobs(request: HttpRequest, actor: Actor) -> HttpResponse:
     """The page, or for a page that is open its list alone: 204 when that is as it was `seen`."""

@@ -10,12 +10,12 @@ from django.conf import settings
 from django.template.defaultfilters import filesizeformat
 
 from apps.core.errors import DocmillError
-from apps.jobs.api.serializers import PRIORITIES
 from apps.jobs.errors import NoFiles, StorageFull
 from apps.jobs.storage import check_room, refusing_when_full
 from apps.processors import registry
 from apps.processors.kinds import KINDS
 from apps.processors.protocol import MAX_LANGUAGES
+from apps.queue.models import PRIORITIES
 from apps.web.words import joined
 
 LANGUAGE = "language."

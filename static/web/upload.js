@@ -327,7 +327,9 @@
 
   async function send(sent) {
     key = key || newKey();
-    const mine = upload = { request: new XMLHttpRequest(), isCancelled: false };
+    const mine = upload = {
+      request: new XMLHttpRequest(), asking: new AbortController(), isCancelled: false,
+    };
     begin(sent);
     const outcome = await attempt(mine, sent);
     if (outcome.job) {
@@ -351,7 +353,7 @@
 
   // {job}, or why there is none: {detail, title, reasons, link}.
   async function attempt(mine, sent) {
-    const { token, ...reason } = await freshToken();
+    const { token, ...reason } = await freshToken(mine.asking.signal);
     if (!token || mine.isCancelled) return reason;
     const answer = await post(mine.request, token, sent);
     if (answer.status === 202) return { job: answer.problem.id };
@@ -361,17 +363,18 @@
 
   // Who signed in again meanwhile has another token than this page; who signed out, or switched to
   // another organization, should learn it before all the files were sent.
-  async function freshToken() {
-    let answer;
+  async function freshToken(signal) {
+    let answer, text;
     try {
-      answer = await fetch(form.action, { redirect: "manual", cache: "no-store" });
+      answer = await fetch(form.action, { redirect: "manual", cache: "no-store", signal });
+      text = await answer.text();
     } catch {
       return { detail: offlineWords() };
     }
     if (answer.type === "opaqueredirect") return signedOut();
     if (answer.status === 403) return { detail: "You may not submit jobs in the organization that you now work in." };
     if (!answer.ok) return { detail: "The server cannot take files at the moment (" + answer.status + "). Try again later." };
-    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const page = new DOMParser().parseFromString(text, "text/html");
     const token = page.querySelector("#upload [name=csrfmiddlewaretoken]");
     if (!token) return signedOut();
     const now = page.querySelector("#upload [name=organization]");
@@ -478,6 +481,7 @@
 
   part("cancel").addEventListener("click", () => {
     upload.isCancelled = true;
+    upload.asking.abort();
     upload.request.abort();
   });
   window.addEventListener("beforeunload", (event) => { if (upload) event.preventDefault(); });

@@ -63,3 +63,12 @@ def test_a_fragment_for_a_member_of_nothing_is_refused(alice: User, client_for: 
     browser = client_for(alice)
     Organization.objects.all().delete()
     assert browser.get("/", headers=FRAGMENT).status_code == 403
+
+
+@pytest.mark.parametrize("path", ["/", "/jobs"])
+def test_pages_that_only_show_take_no_other_method(
+    alice: User, client_for: ClientFor, path: str
+) -> None:
+    browser = client_for(alice)
+    for method in ("POST", "PUT", "DELETE"):
+        assert browser.generic(method, path).status_code == 405, method

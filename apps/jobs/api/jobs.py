@@ -22,7 +22,6 @@ from apps.core.pagination import CursorPagination
 from apps.jobs import results
 from apps.jobs.api import offers
 from apps.jobs.api.serializers import (
-    PRIORITIES,
     FileSerializer,
     JobSerializer,
 )
@@ -30,6 +29,7 @@ from apps.jobs.models import BatchFile, BatchJob
 from apps.jobs.reading import job_of
 from apps.jobs.services import cancel_job, delete_job, retry_job
 from apps.jobs.states import FILE_STATES, JobState
+from apps.queue.models import PRIORITIES
 
 A_MOMENT = "ISO 8601, such as 2026-01-31T09:00:00Z; without a zone it is UTC."
 

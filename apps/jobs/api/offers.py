@@ -11,10 +11,10 @@ from apps.accounts.actor import Actor
 from apps.core.browsable import Offer
 from apps.jobs.models import BatchFile, BatchJob
 from apps.jobs.reading import file_of, job_of
+from apps.jobs.services import runs_again
 from apps.jobs.states import OPEN, JobState
 from apps.processors import registry
 from apps.queue.models import Priority
-from apps.queue.states import State
 
 
 class FilesInput(forms.ClearableFileInput):
@@ -73,14 +73,14 @@ def of_job(request: Request, job_id: UUID) -> list[Offer]:
     job = job_of(actor, job_id)
     if job.state in OPEN:
         return _cancel(job, actor) if job.state != JobState.CANCELLING else []
-    ended_badly = any(job.counts[state] for state in _runs_again(actor))
+    ended_badly = any(job.counts[state] for state in runs_again(actor))
     return (_retry(job, actor) if ended_badly else []) + _delete(job, actor)
 
 
 def of_file(request: Request, file_id: UUID) -> list[Offer]:
     actor = Actor.of_request(request)
     file = file_of(actor, file_id)
-    if file.job.state in OPEN or file.state not in _runs_again(actor):
+    if file.job.state in OPEN or file.state not in runs_again(actor):
         return []
     return _retry_file(file, actor)
 
@@ -88,12 +88,6 @@ def of_file(request: Request, file_id: UUID) -> list[Offer]:
 def of_retrying_file(request: Request, file_id: UUID) -> list[Offer]:
     actor = Actor.of_request(request)
     return _retry_file(file_of(actor, file_id), actor)
-
-
-def _runs_again(actor: Actor) -> set[str]:
-    """The states of files that the actor may run again, as `retry_job` has it."""
-    quarantined = {State.QUARANTINED} if actor.may("update", "jobs") else set()
-    return {State.FAILED, State.CANCELLED} | quarantined
 
 
 def _cancel(job: BatchJob, actor: Actor) -> list[Offer]:

@@ -13,9 +13,7 @@ from apps.jobs.live import Live, live_of
 from apps.jobs.models import BatchFile, BatchJob, FileAttempt
 from apps.jobs.results import error_of
 from apps.jobs.states import FILE_STATES, JOB_STATES
-from apps.queue.models import Priority
-
-PRIORITIES = {label: value for value, label in Priority.choices}
+from apps.queue.models import PRIORITIES, Priority
 
 
 class CountsSerializer(serializers.Serializer[Any]):

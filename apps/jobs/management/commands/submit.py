@@ -13,13 +13,13 @@ from typing import Any
 
 from django.conf import settings
 
-from apps.jobs.api.serializers import PRIORITIES
 from apps.jobs.cli import paths
 from apps.jobs.cli.arguments import USAGE, DoorCommand, follow_command, undone
 from apps.jobs.cli.doors import Away, Door, Json, Order, Refused
 from apps.jobs.cli.screens import Bars, Lines, Screen
 from apps.jobs.cli.tables import files_in_words, files_table, visible
 from apps.jobs.cli.watching import Watch
+from apps.queue.models import PRIORITIES
 
 INTERRUPTED = 130
 """128 + SIGINT, as shells have it."""
