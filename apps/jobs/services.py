@@ -258,10 +258,12 @@ def retry_job(*, actor: Actor, job: BatchJob, only: Sequence[BatchFile] = ()) ->
     with transaction.atomic():
         files = list(chosen.select_for_update().order_by("id"))
         current = _locked(job)
+        if len(files) < len(only):
+            raise NothingToRetry(_why_not(only, files))
         if current.state not in CLOSED:
             raise JobUnfinished("Wait for the job to finish, or cancel it first.")
-        if not files or len(files) < len(only):
-            raise NothingToRetry(_why_nothing(only, files))
+        if not files:
+            raise NothingToRetry("No file of this job failed or was cancelled.")
         _reopen(current, files)
         job.refresh_from_db()
     return job
@@ -275,11 +277,9 @@ def _locked(job: BatchJob) -> BatchJob:
     return current
 
 
-def _why_nothing(only: Sequence[BatchFile], files: list[BatchFile]) -> str:
-    refused = [file for file in only if file not in files]
-    if not refused:
-        return "No file of this job failed or was cancelled."
-    state = refused[0].state
+def _why_not(only: Sequence[BatchFile], files: list[BatchFile]) -> str:
+    """Why the first of `only` that is not among `files` cannot be run again."""
+    state = next(file.state for file in only if file not in files)
     if state == State.QUARANTINED:
         return "The file is quarantined: an owner or admin of the organization can run it again."
     return f"The file is {state}: only failed and cancelled ones can be run again."
