@@ -2,7 +2,7 @@
 
     .venv/bin/python -m benchmarks.lighthouse [--runs 3]
 
-Needs what `make test-browser` installs, a Chromium and Lighthouse (npm install -g lighthouse@12).
+Needs what `make test-browser` installs, a Chromium, and the command `lighthouse` (12 was tried).
 Starts a service of its own and visits each page as a phone on a slow line (Lighthouse's default)
 and as a desktop. Of several runs the one with the middle score for performance is shown.
 """
@@ -42,7 +42,7 @@ def main() -> None:
     runs = parser.parse_args().runs
     program = shutil.which("lighthouse")
     if program is None:
-        sys.exit("There is no lighthouse command: npm install -g lighthouse@12 (it needs node).")
+        sys.exit("There is no command `lighthouse` here: it needs node, version 12 was tried.")
     browser = chromium.executable()
     all_costs = []
     with service.running() as up:
