@@ -8,11 +8,20 @@ import pytest
 from django.db import connection
 from django.test import Client, override_settings
 
+from apps.health import probes
+from tests.processes import eventually
 from tests.servers import Valkey
 
 pytestmark = pytest.mark.django_db
 
 PATHS = pytest.mark.parametrize("path", ["/health", "/api/health"])
+
+
+@pytest.fixture(autouse=True)
+def _nobody_else_looks() -> None:
+    """A look that a test before left hanging is over: who asks meanwhile would share its answer."""
+    under_way = probes._runs._under_way
+    eventually(lambda: all(future.done() for _, future in under_way.values()))
 
 
 def get_checks(path: str = "/health", *, expected: int = 200) -> dict[str, Any]:
