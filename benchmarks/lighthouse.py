@@ -24,6 +24,8 @@ METRICS = ("largest-contentful-paint", "total-blocking-time", "cumulative-layout
 FORMS = {"phone": [], "desktop": ["--preset=desktop"]}
 FULL_MARKS = 0.95
 COSTS_SHOWN = 6
+TRIES = 3
+"""Now and then the browser starts too late for Lighthouse (NO_NAVSTART), whatever the page."""
 
 
 @dataclass(frozen=True)
@@ -90,11 +92,12 @@ def look(program: str, browser: str, visit: Visit) -> dict[str, Any]:
     if visit.cookie:
         command.append(f"--extra-headers={json.dumps({'Cookie': visit.cookie})}")
     environment = os.environ | {"CHROME_PATH": browser}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode:
-        sys.exit(done.stderr)
-    report: dict[str, Any] = json.loads(done.stdout)
-    return report
+    for _ in range(TRIES):
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        if not done.returncode:
+            report: dict[str, Any] = json.loads(done.stdout)
+            return report
+    sys.exit(done.stderr)
 
 
 def middle(reports: list[dict[str, Any]]) -> dict[str, Any]:
