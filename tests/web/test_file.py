@@ -2,14 +2,12 @@
 
 import html
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
-from pytest_django import Settings
 from rest_framework.test import APIClient
 
 from apps.accounts.models import Organization, User
@@ -27,17 +25,6 @@ from tests.jobs.runs import fail_next, read_next
 from tests.web.file_pages import document, only_file, read_pages, shown, words
 
 HTMX = {"HX-Request": "true"}
-
-
-@pytest.fixture(autouse=True)
-def data_dir(tmp_path: Path, settings: Settings) -> Path:
-    settings.DOCMILL_DATA_DIR = tmp_path / "data"
-    return Path(settings.DOCMILL_DATA_DIR)
-
-
-@pytest.fixture
-def alice_web(alice: User, client_for: ClientFor) -> Client:
-    return client_for(alice)
 
 
 # --- states -------------------------------------------------------------------------------------

@@ -2,15 +2,13 @@
 
 import re
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from django.test import Client
 from django.utils import timezone
-from pytest_django import Settings
 from rest_framework.test import APIClient
 
-from apps.accounts.models import Organization, User
+from apps.accounts.models import Organization
 from apps.jobs import storage
 from apps.jobs.handler import BatchFileHandler
 from apps.jobs.models import BatchFile, BatchJob
@@ -20,21 +18,9 @@ from apps.queue.settle import fail
 from apps.web import file_text
 from apps.web.file_text import ranges
 from tests.batches import claimed, failure_of, submit
-from tests.conftest import ClientFor
 from tests.jobs.forms import accepted, part
 from tests.jobs.runs import read_next
 from tests.web.file_pages import document, read_pages, shown, words
-
-
-@pytest.fixture(autouse=True)
-def data_dir(tmp_path: Path, settings: Settings) -> Path:
-    settings.DOCMILL_DATA_DIR = tmp_path / "data"
-    return Path(settings.DOCMILL_DATA_DIR)
-
-
-@pytest.fixture
-def alice_web(alice: User, client_for: ClientFor) -> Client:
-    return client_for(alice)
 
 
 @pytest.fixture
