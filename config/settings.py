@@ -272,11 +272,14 @@ RESULT_RETENTION_DAYS = env.int("RESULT_RETENTION_DAYS", default=30)
 PROCESSORS = [
     *env.list("EXTRA_PROCESSORS", default=[]),
     "apps.processors.pdf.PdfProcessor",
-    "apps.processors.docx.DocxProcessor",
+    "apps.processors.office.OfficeProcessor",
+    "apps.processors.sheets.SheetProcessor",
     "apps.processors.html.HtmlProcessor",
     "apps.processors.text.TextProcessor",
     "apps.processors.mail.MailProcessor",
+    "apps.processors.outlook.OutlookProcessor",
     "apps.processors.image.ImageProcessor",
+    "apps.processors.zipped.ZipProcessor",
 ]
 PROCESSING_TIMEOUT_SECONDS = env.int("PROCESSING_TIMEOUT_SECONDS", default=30 * 60)
 PROCESSING_SILENCE_SECONDS = env.int("PROCESSING_SILENCE_SECONDS", default=5 * 60)

@@ -10,9 +10,10 @@ from typing import Any, cast
 from django.conf import settings
 from django.db.models import Exists, F, OuterRef
 
+from apps.core.sealing import Unsealable
 from apps.jobs import storage
 from apps.jobs.models import BatchFile, BatchJob, FileAttempt, FileResult
-from apps.jobs.services import close_if_done, mark_started, recount
+from apps.jobs.services import close_if_done, mark_started, options_of, recount
 from apps.jobs.states import COUNTED
 from apps.processors import errors as processing
 from apps.processors import registry
@@ -75,7 +76,7 @@ class BatchFileHandler(Handler):
         if file.content is None or storage.is_gone(file.content):
             raise processing.BadDocument("document.gone", "The bytes of this file are gone.")
         operation = file.job.operation
-        options = Options.parse(file.job.options)
+        options = _options(file.job)
         if operation == "ocr":
             options = replace(options, ocr="force")
         factor = HEAVY_FACTOR if file.is_heavy else 1
@@ -153,6 +154,17 @@ class BatchFileHandler(Handler):
         stuck = BatchJob.objects.open().filter(~Exists(unfinished))
         for job_id in stuck.values_list("pk", flat=True)[:REPAIR_BATCH]:
             recount(job_id)
+
+
+def _options(job: BatchJob) -> Options:
+    try:
+        return options_of(job)
+    except Unsealable as error:
+        raise processing.BadDocument(
+            "document.password_lost",
+            "The password cannot be opened any more: the server's secret key has changed. "
+            "Submit the file again.",
+        ) from error
 
 
 def _keep(file: BatchFile, stored: StoredExtraction) -> None:

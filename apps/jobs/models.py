@@ -56,6 +56,7 @@ class BatchJob(OrganizationOwned):
     name = models.CharField(max_length=200, blank=True, default="")
     operation = models.CharField(max_length=32)
     options = models.JSONField(default=dict)
+    sealed_password = models.TextField(blank=True, default="", editable=False)  # core.sealing
     priority = models.SmallIntegerField(choices=Priority, default=Priority.NORMAL)
     state = models.CharField(
         max_length=12, choices=[(s, s) for s in JobState], default=JobState.QUEUED
@@ -72,6 +73,8 @@ class BatchJob(OrganizationOwned):
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
     expires_at = models.DateTimeField(default=expiry)
+    # What it showed when files were added last: progress is never shown lower than this.
+    progress_floor = models.FloatField(default=0.0)
 
     objects: ClassVar[Any] = BatchJobQuerySet.as_manager()
 
@@ -147,9 +150,13 @@ def _ahead_of(lane: str, priority: int, fair_rank: float) -> Q:
 
 
 class BatchFile(LeasedRow):
-    """One document of a job."""
+    """One document of a job: submitted, or found in the file `parent` (`depth` containers deep)."""
 
     job = models.ForeignKey(BatchJob, on_delete=models.CASCADE, related_name="files")
+    parent = models.ForeignKey(
+        "self", null=True, on_delete=models.CASCADE, related_name="members"
+    )
+    depth = models.PositiveSmallIntegerField(default=0)
     position = models.PositiveSmallIntegerField()
     name = models.CharField(max_length=300)
     kind = models.CharField(max_length=16, blank=True, default="")

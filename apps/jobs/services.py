@@ -3,7 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +13,7 @@ from django.db.models.functions import Coalesce, Now
 
 from apps.accounts.actor import Actor
 from apps.core.errors import FieldError, NotFound
+from apps.core.sealing import seal, unseal
 from apps.jobs import storage
 from apps.jobs.errors import (
     AllRejected,
@@ -35,6 +36,8 @@ from apps.queue.models import Priority
 from apps.queue.states import READY, State
 
 logger = logging.getLogger(__name__)
+
+PASSWORD = "password of a job's documents"  # noqa: S105 (names what is sealed, is no password)
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,7 @@ def submit_job(*, actor: Actor, submission: Submission, files: list[Received]) -
             name=submission.name,
             operation=submission.operation,
             options=submission.options.to_json(),
+            sealed_password=_sealed(submission.options.password),
             priority=submission.priority,
             total=len(files),
             rejected=len(problems),
@@ -89,6 +93,16 @@ def submit_job(*, actor: Actor, submission: Submission, files: list[Received]) -
         BatchFile.objects.bulk_create(_file_rows(job, files))
         ring_on_commit(lane_of(job.operation), len(files) - len(problems))
     return job
+
+
+def _sealed(password: str) -> str:
+    return seal(password, purpose=PASSWORD) if password else ""
+
+
+def options_of(job: BatchJob) -> Options:
+    """The job's options, its password opened. Raises Unsealable."""
+    password = unseal(job.sealed_password, purpose=PASSWORD) if job.sealed_password else ""
+    return replace(Options.parse(job.options), password=password)
 
 
 def submit_once(

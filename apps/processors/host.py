@@ -108,7 +108,7 @@ class ProcessorHost:
                 "path": child.room.bring(source, KINDS[kind].extensions[0]),
                 "name": name,
                 "kind": kind,
-                "options": options.to_json(),
+                "options": options.for_child(),
                 "seconds": budget.seconds,
             }
             engine = str(self._engines.get(processor, ""))

@@ -23,7 +23,7 @@ MAX_CONTROL_SHARE = 0.01
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of document; `family` is pages, office, text or image."""
+    """A kind of document; `family` is pages, office, sheet, text, mail, image or archive."""
 
     name: str
     extensions: tuple[str, ...]
@@ -31,22 +31,44 @@ class Kind:
     family: str
 
 
+_OOXML = "application/vnd.openxmlformats-officedocument"
+_ODF = "application/vnd.oasis.opendocument"
 KINDS = {
     kind.name: kind
     for kind in (
         Kind("pdf", (".pdf",), "application/pdf", "pages"),
+        Kind("docx", (".docx",), f"{_OOXML}.wordprocessingml.document", "office"),
+        Kind("pptx", (".pptx",), f"{_OOXML}.presentationml.presentation", "office"),
+        Kind("odt", (".odt",), f"{_ODF}.text", "office"),
+        Kind("odp", (".odp",), f"{_ODF}.presentation", "office"),
+        Kind("rtf", (".rtf",), "application/rtf", "office"),
+        Kind("epub", (".epub",), "application/epub+zip", "office"),
+        Kind("doc", (".doc",), "application/msword", "office"),
+        Kind("ppt", (".ppt",), "application/vnd.ms-powerpoint", "office"),
+        Kind("xlsx", (".xlsx",), f"{_OOXML}.spreadsheetml.sheet", "sheet"),
+        Kind("xls", (".xls",), "application/vnd.ms-excel", "sheet"),
         Kind(
-            "docx",
-            (".docx",),
-            "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
-            "office",
+            "xlsb",
+            (".xlsb",),
+            "application/vnd.ms-excel.sheet.binary.macroEnabled.12",
+            "sheet",
         ),
+        Kind("ods", (".ods",), f"{_ODF}.spreadsheet", "sheet"),
         Kind("html", (".html", ".htm", ".xhtml"), "text/html", "text"),
+        Kind("md", (".md", ".markdown"), "text/markdown", "text"),
         Kind("txt", (".txt", ".text", ".log"), "text/plain", "text"),
         Kind("csv", (".csv", ".tsv"), "text/csv", "text"),
-        Kind("eml", (".eml",), "message/rfc822", "text"),
+        Kind("json", (".json", ".jsonl", ".ndjson"), "application/json", "text"),
+        Kind("xml", (".xml",), "application/xml", "text"),
+        Kind("eml", (".eml",), "message/rfc822", "mail"),
+        Kind("msg", (".msg",), "application/vnd.ms-outlook", "mail"),
         Kind("png", (".png",), "image/png", "image"),
         Kind("jpeg", (".jpg", ".jpeg"), "image/jpeg", "image"),
+        Kind("tiff", (".tif", ".tiff"), "image/tiff", "image"),
+        Kind("webp", (".webp",), "image/webp", "image"),
+        Kind("gif", (".gif",), "image/gif", "image"),
+        Kind("heic", (".heic", ".heif"), "image/heic", "image"),
+        Kind("zip", (".zip",), "application/zip", "archive"),
     )
 }
 _BY_EXTENSION = {extension: kind for kind in KINDS.values() for extension in kind.extensions}

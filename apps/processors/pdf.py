@@ -8,7 +8,7 @@ import pypdfium2
 import pypdfium2.raw as pdfium
 from PIL import Image
 
-from apps.processors import language, ocr, office
+from apps.processors import language, ocr, xberg_reader
 from apps.processors.errors import BadDocument
 from apps.processors.protocol import Document, Extraction, Page, Report
 
@@ -34,7 +34,7 @@ class PdfProcessor:
     def __init__(self) -> None:
         self._language = language.shared()
         self._ocr = ocr.shared()
-        self._office = office.Office()
+        self._xberg = xberg_reader.XbergReader()
         _warm()
 
     def run(self, document: Document, report: Report) -> Extraction:
@@ -76,7 +76,7 @@ class PdfProcessor:
     def _second_opinion(self, content: bytes, document: Document, report: Report) -> Extraction:
         """PDFium refuses some files whose cross-reference is broken and that xberg still reads."""
         report(0, 1, "repairing")
-        read = self._office.read(
+        read = self._xberg.read(
             content, "application/pdf", "The PDF is damaged and cannot be read."
         )
         if not ocr.enough_letters(read.text):
@@ -85,7 +85,7 @@ class PdfProcessor:
         return Extraction(
             pages=(Page(number=1, text=read.text),),
             kind=document.kind,
-            engine=office.VERSION,
+            engine=xberg_reader.VERSION,
             language=self._language(read.text),
             metadata=read.metadata,
             warnings=("The PDF is damaged. Its text was saved without its pages.",),

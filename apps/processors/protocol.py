@@ -9,6 +9,9 @@ from typing import Any, Protocol
 OCR_MODES = ("auto", "never", "force")
 MAX_LANGUAGES = 5
 LANGUAGE_CODE = re.compile(r"[A-Za-z][A-Za-z0-9_]{1,31}")
+MAX_PASSWORD = 200
+MAX_LABEL = 200
+MAX_MEMBER_NAME = 1000
 PAGE_RANGES = re.compile(r"\d{1,6}(-\d{1,6})?(,\d{1,6}(-\d{1,6})?){0,99}")
 
 
@@ -27,11 +30,13 @@ class Options:
 
     `languages` are Tesseract codes (eng, deu) for OCR, best first; none means English. `pages`
     is a list such as "1-3,7", counted from 1; "" is all. `ocr` is auto, never or force.
+    `password` opens protected documents; nothing shows, stores or compares it in clear.
     """
 
     languages: tuple[str, ...] = ()
     pages: str = ""
     ocr: str = "auto"
+    password: str = field(default="", repr=False)
 
     @classmethod
     def parse(cls, raw: Mapping[str, object]) -> "Options":
@@ -40,16 +45,22 @@ class Options:
         Whether a language is installed is not known here; see `registry.languages`.
         """
         for key in raw:
-            if key not in ("languages", "pages", "ocr"):
+            if key not in ("languages", "pages", "ocr", "password"):
                 raise OptionError(str(key), "There is no such option.")
         return cls(
             languages=_languages(raw.get("languages", ())),
             pages=_pages(raw.get("pages", "")),
             ocr=_ocr(raw.get("ocr", "auto")),
+            password=_password(raw.get("password", "")),
         )
 
     def to_json(self) -> dict[str, object]:
+        """All but the password: this is stored, shown, and made part of keys."""
         return {"languages": list(self.languages), "pages": self.pages, "ocr": self.ocr}
+
+    def for_child(self) -> dict[str, object]:
+        """All of them, for the pipe to the process that reads the document."""
+        return {**self.to_json(), "password": self.password}
 
     def page_numbers(self, count: int) -> list[int]:
         """The chosen pages of a document of `count` pages, ascending, without repetition."""
@@ -89,6 +100,12 @@ def _ocr(value: object) -> str:
     return str(value)
 
 
+def _password(value: object) -> str:
+    if not isinstance(value, str) or len(value) > MAX_PASSWORD or "\x00" in value:
+        raise OptionError("password", f"This is a text of at most {MAX_PASSWORD} characters.")
+    return clean(value)
+
+
 def _ranges(pages: str) -> list[tuple[int, int]]:
     parts = (part.partition("-") for part in pages.split(",") if part)
     return [(int(first), int(last or first)) for first, _, last in parts]
@@ -104,21 +121,44 @@ class Document:
     options: Options = Options()
 
 
+Table = tuple[tuple[str, ...], ...]
+"""Rows of cells, as text."""
+
+
 @dataclass(frozen=True)
 class Page:
-    """Text of one page. `number` counts from 1; `confidence` is the OCR's own, 0 to 100."""
+    """Text of one page, sheet, slide, chapter or part of a message.
+
+    `number` counts from 1; `label` is what the document calls it (a sheet's name, a slide's
+    title); `confidence` is the OCR's own, 0 to 100. What stands in `tables` stands in the text too.
+    """
 
     number: int
     text: str
     ocr: bool = False
     confidence: float | None = None
+    label: str = ""
+    tables: tuple[Table, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "text", clean(self.text))
+        object.__setattr__(self, "label", clean(self.label)[:MAX_LABEL])
+        if self.tables:
+            tables = tuple(
+                tuple(tuple(map(clean, row)) for row in table) for table in self.tables
+            )
+            object.__setattr__(self, "tables", tables)
 
     def to_json(self) -> dict[str, object]:
-        shown = {"number": self.number, "text": self.text, "ocr": self.ocr}
-        return shown if self.confidence is None else {**shown, "confidence": self.confidence}
+        """{number, text, ocr}, and confidence, label and tables where there are any."""
+        shown: dict[str, object] = {"number": self.number, "text": self.text, "ocr": self.ocr}
+        if self.confidence is not None:
+            shown["confidence"] = self.confidence
+        if self.label:
+            shown["label"] = self.label
+        if self.tables:
+            shown["tables"] = self.tables
+        return shown
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> "Page":
@@ -128,6 +168,46 @@ class Page:
             text=str(raw["text"]),
             ocr=bool(raw["ocr"]),
             confidence=None if confidence is None else float(confidence),
+            label=str(raw.get("label", "")),
+            tables=tuple(
+                tuple(tuple(map(str, row)) for row in table) for table in raw.get("tables", ())
+            ),
+        )
+
+
+@dataclass(frozen=True)
+class Member:
+    """A document inside another: what a ZIP holds, what is attached to a mail.
+
+    `name` is what the container calls it, folders included, "/" between them; any text, nothing
+    is promised about it. `path` leads to its bytes, relative to the processor's working
+    directory. One that could not be taken out has no path but a `code` and a `detail`, as
+    BadDocument has.
+    """
+
+    name: str
+    path: str = ""
+    code: str = ""
+    detail: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", clean(self.name)[:MAX_MEMBER_NAME])
+
+    def to_json(self) -> dict[str, str]:
+        return {
+            "name": self.name,
+            "path": self.path,
+            "code": self.code,
+            "detail": self.detail,
+        }
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> "Member":
+        return cls(
+            name=str(raw["name"]),
+            path=str(raw["path"]),
+            code=str(raw["code"])[:100],
+            detail=clean(str(raw["detail"]))[:500],
         )
 
 
@@ -137,6 +217,9 @@ class Extraction:
 
     `engine` names what read it, with versions; `language` is an ISO 639-1 code, or "" when
     unsure; `warnings` are sentences; `quality` is full, or partial when something is missing.
+    Usual keys of `metadata`: title, author, subject, keywords, created_at and modified_at (ISO
+    8601), encoding, and pages, slides or sheets where the document says how many it has.
+    `members` are documents inside, to be read on their own.
     """
 
     pages: tuple[Page, ...]
@@ -146,6 +229,7 @@ class Extraction:
     metadata: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     quality: str = "full"
+    members: tuple[Member, ...] = ()
 
     def __post_init__(self) -> None:
         metadata = {clean(key): clean(value) for key, value in self.metadata.items()}
@@ -173,6 +257,7 @@ class Extraction:
             "metadata": dict(self.metadata),
             "warnings": list(self.warnings),
             "quality": self.quality,
+            "members": [member.to_json() for member in self.members],
         }
 
     @classmethod
@@ -187,6 +272,7 @@ class Extraction:
             metadata={str(key): str(value) for key, value in metadata.items()},
             warnings=tuple(str(warning) for warning in raw["warnings"]),
             quality="full" if raw["quality"] == "full" else "partial",
+            members=tuple(Member.from_json(member) for member in raw["members"]),
         )
 
 

@@ -6,7 +6,7 @@ import docx
 import pytest
 
 from apps.processors.errors import BadDocument
-from apps.processors.office import Office
+from apps.processors.xberg_reader import XbergReader
 
 pytestmark = pytest.mark.once
 
@@ -15,11 +15,11 @@ OLE2 = bytes.fromhex("d0cf11e0a1b11ae1")
 
 
 @pytest.fixture(scope="module")
-def office() -> Office:
-    return Office()
+def office() -> XbergReader:
+    return XbergReader()
 
 
-def test_text_and_properties_of_a_document_are_read(office: Office) -> None:
+def test_text_and_properties_of_a_document_are_read(office: XbergReader) -> None:
     made = docx.Document()
     made.add_paragraph("The lamp is lit at dusk.")
     made.core_properties.title = "Lamp log"
@@ -34,7 +34,7 @@ def test_text_and_properties_of_a_document_are_read(office: Office) -> None:
     assert read.metadata["author"] == "A. Keeper"
 
 
-def test_a_damaged_document_is_corrupt_in_the_callers_words(office: Office) -> None:
+def test_a_damaged_document_is_corrupt_in_the_callers_words(office: XbergReader) -> None:
     with pytest.raises(BadDocument) as refused:
         office.read(b"PK\x03\x04 and no more", DOCX, "The Word file is damaged.")
     assert refused.value.code == "document.corrupt"
