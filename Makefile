@@ -6,7 +6,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-sqlite test-postgres test-browser pictures chromium \
+.PHONY: help run test test-sqlite test-postgres test-browser fuzz pictures chromium \
 	check check-lint check-format check-types check-imports check-sizes check-migrations \
 	check-django check-schema lock format clean
 
@@ -17,6 +17,8 @@ UV := .tools/bin/uv
 PY := .venv/bin/python
 # Many tests wait for real processes, so one more than the two cores pays.
 WORKERS ?= 3
+MINUTES ?= 5
+FILES ?= 0
 PYTEST := $(PY) -m pytest -n $(WORKERS) --fail-on-skip --cov --cov-report=
 
 help: ## list the targets
@@ -39,6 +41,9 @@ test-postgres: .venv/.dev ## the tests on PostgreSQL, from a wheel
 
 test-browser: chromium .venv/.browser ## the pages in an installed Chromium; SHOTS=folder keeps pictures
 	$(PY) -m pytest tests/browser --fail-on-skip
+
+fuzz: .venv/.dev ## damaged documents through every reader; MINUTES=5 FILES=0 SEED=...
+	@.ci/scratch $(PY) -m tests.fuzz.run --minutes $(MINUTES) --files $(FILES) $(if $(SEED),--seed "$(SEED)")
 
 pictures: chromium .venv/.browser ## draw the pictures of the README anew
 	$(PY) -m benchmarks.pictures
