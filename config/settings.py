@@ -20,6 +20,7 @@ DOCMILL_DATA_DIR = data_dir(env("DOCMILL_DATA_DIR", default=str(BASE_DIR / "data
 ENVIRONMENT = env("ENVIRONMENT", default="laptop")
 DEBUG = env.bool("DEBUG", default=False)
 SECRET_KEY = env("SECRET_KEY", default="") or generated_secret(DOCMILL_DATA_DIR / "secret_key")
+SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 
@@ -262,9 +263,11 @@ SPECTACULAR_SETTINGS = {
 # --- batches ------------------------------------------------------------------------------------
 
 BATCH_MAX_FILES = env.int("BATCH_MAX_FILES", default=50)
+BATCH_MAX_FOUND = env.int("BATCH_MAX_FOUND", default=1000)
 BATCH_MAX_FILE_BYTES = env.int("BATCH_MAX_FILE_BYTES", default=50 * 1024 * 1024)
 STORAGE_MIN_FREE_BYTES = env.int("STORAGE_MIN_FREE_BYTES", default=1024**3)
 STORAGE_MIN_FREE_PERCENT = env.int("STORAGE_MIN_FREE_PERCENT", default=5)
+PREVIEW_CACHE_BYTES = env.int("PREVIEW_CACHE_BYTES", default=1024**3)
 RESULT_RETENTION_DAYS = env.int("RESULT_RETENTION_DAYS", default=30)
 
 # --- processors: first in the list that takes the operation and the kind wins --------------------
@@ -281,9 +284,15 @@ PROCESSORS = [
     "apps.processors.image.ImageProcessor",
     "apps.processors.zipped.ZipProcessor",
 ]
+OCR_LANGUAGES = env.list("OCR_LANGUAGES", default=["eng"])
 PROCESSING_TIMEOUT_SECONDS = env.int("PROCESSING_TIMEOUT_SECONDS", default=30 * 60)
 PROCESSING_SILENCE_SECONDS = env.int("PROCESSING_SILENCE_SECONDS", default=5 * 60)
 PROCESSING_MEMORY_BYTES = env.int("PROCESSING_MEMORY_BYTES", default=1536 * 1024 * 1024)
+
+# --- virus scanner (optional): clamd, asked about each file before it is read --------------------
+
+CLAMAV_URL = env("CLAMAV_URL", default="")
+CLAMAV_FAIL_OPEN = env.bool("CLAMAV_FAIL_OPEN", default=False)
 
 # --- queue --------------------------------------------------------------------------------------
 
@@ -339,6 +348,7 @@ CELERY_BEAT_SCHEDULE = {
     "forget_workers": {"task": "apps.queue.sweep.forget_workers", "schedule": 600.0},
     "remove_orphans": {"task": "apps.jobs.storage.remove_orphans", "schedule": 86400.0},
     "remove_stale_uploads": {"task": "apps.jobs.storage.remove_stale_uploads", "schedule": 3600.0},
+    "trim_previews": {"task": "apps.jobs.previews.trim", "schedule": 600.0},
 }
 
 # --- logs and errors ----------------------------------------------------------------------------

@@ -61,6 +61,7 @@ class Scripted(BatchFileHandler):
         self._waiting = None
 
     def run(self, row: LeasedRow, control: Control) -> Output:
+        self._forget_waiting()
         return type(self).script(self, cast(BatchFile, row), control)
 
     def close(self) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-GOOD = frozenset({"connected", "enabled", "disabled", "ok"})
+GOOD = frozenset({"connected", "enabled", "disabled", "isolated", "checking", "ok"})
 
 HEALTHY = "healthy"
 DEGRADED = "degraded"
@@ -16,8 +16,9 @@ UNHEALTHY = "unhealthy"
 class Finding:
     """What one probe saw.
 
-    `status` is one of connected, enabled, disabled, ok, degraded, failed, timeout; `type` names
-    the product behind it (sqlite, postgresql, valkey, redis, sentry, ...).
+    `status` is one of connected, enabled, disabled, isolated, checking (for a moment), ok, weak,
+    degraded, failed, timeout; `type` names the product behind it (sqlite, valkey, sentry, ...),
+    or what is weak (network, files, ... joined by "+").
     """
 
     status: str

@@ -1,20 +1,23 @@
 """How the queue's engine works on a batch file: in an isolated child, then one transaction."""
 
-import hashlib
-import json
-import os
-from dataclasses import dataclass, replace
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 from django.conf import settings
+from django.db import transaction
 from django.db.models import Exists, F, OuterRef
 
 from apps.core.sealing import Unsealable
-from apps.jobs import storage
-from apps.jobs.models import BatchFile, BatchJob, FileAttempt, FileResult
+from apps.jobs import antivirus, extractions, members, storage
+from apps.jobs.errors import StorageFull
+from apps.jobs.extractions import StoredExtraction
+from apps.jobs.models import BatchFile, BatchJob, FileAttempt
 from apps.jobs.services import close_if_done, mark_started, options_of, recount
 from apps.jobs.states import COUNTED
+from apps.jobs.upload import Received
 from apps.processors import errors as processing
 from apps.processors import registry
 from apps.processors.host import Budget, Outcome, ProcessorHost
@@ -35,16 +38,6 @@ FAILURE_CLASSES: dict[type[processing.ProcessingError], FailureClass] = {
 }
 
 
-@dataclass(frozen=True)
-class StoredExtraction:
-    """An extraction and its JSON, synced to a file that waits to be put in place."""
-
-    extraction: Extraction
-    path: Path
-    sha256: str
-    size_bytes: int
-
-
 class BatchFileHandler(Handler):
     """Extracts one file. Holds the slot's processor host."""
 
@@ -58,31 +51,37 @@ class BatchFileHandler(Handler):
     def run(self, row: LeasedRow, control: Control) -> Output:
         self._forget_waiting()
         file = cast(BatchFile, row)
+        options = Options()
         try:
-            outcome = self._extract(file, control)
+            options = _options(file.job)
+            outcome = self._extract(file, options, control)
+            control.report("storing", 1.0)
+            stored = self._stored(file, outcome.extraction)
         except processing.Stopped as stopped:
             raise RunStopped from stopped
         except processing.ProcessingError as error:
-            raise RunFailed(self._failure(error)) from error
-        control.report("storing", 1.0)
-        usage = Usage(outcome.peak_rss_bytes, outcome.cpu_seconds)
-        return Output(self._store(outcome.extraction), usage)
+            raise RunFailed(self._failure(error, options.password)) from error
+        except StorageFull as full:
+            raise RunFailed(_no_room(full)) from full
+        return Output(stored, Usage(outcome.peak_rss_bytes, outcome.cpu_seconds))
 
     def close(self) -> None:
         self._forget_waiting()
         self._host.close()
 
-    def _extract(self, file: BatchFile, control: Control) -> Outcome:
+    def _extract(self, file: BatchFile, options: Options, control: Control) -> Outcome:
+        members.check_depth(file)
         if file.content is None or storage.is_gone(file.content):
             raise processing.BadDocument("document.gone", "The bytes of this file are gone.")
+        source = storage.path_of(file.content)
+        antivirus.check(source)
         operation = file.job.operation
-        options = _options(file.job)
         if operation == "ocr":
             options = replace(options, ocr="force")
         factor = HEAVY_FACTOR if file.is_heavy else 1
         return self._host.run(
             processor=registry.processor_path_for(operation, file.kind),
-            source=storage.path_of(file.content),
+            source=source,
             name=file.name,
             kind=file.kind,
             options=options,
@@ -94,37 +93,48 @@ class BatchFileHandler(Handler):
             ),
             on_progress=lambda done, total, note: control.report(note, done / max(total, 1)),
             should_stop=control.should_stop,
+            members_to=self._folder() if members.is_opened(file) else None,
         )
 
-    def _failure(self, error: processing.ProcessingError) -> Failure:
-        """`error` in the queue's terms; pages that were finished before are kept."""
+    def _stored(self, file: BatchFile, extraction: Extraction) -> StoredExtraction:
+        """The extraction and what was found in it, waiting for `settled`. Raises StorageFull."""
+        if extraction.members and not members.is_opened(file):
+            return self._store(members.without_members(extraction))
+        if extraction.members:
+            storage.check_room(0)
+        return self._store(extraction, members.receive(file.job.operation, extraction.members))
+
+    def _failure(self, error: processing.ProcessingError, password: str) -> Failure:
+        """`error` in the queue's terms; pages that were finished before are kept. What a parser
+        says of its trouble is stored and logged: without the password."""
         usage = error.usage or processing.Usage()
         partial = getattr(error, "partial", None)
         return Failure(
             FAILURE_CLASSES.get(type(error), FailureClass.TRANSIENT),
             error.code,
-            error.detail,
-            traceback=getattr(error, "traceback", "") or getattr(error, "stderr", ""),
+            _without(password, error.detail),
+            traceback=_without(
+                password, getattr(error, "traceback", "") or getattr(error, "stderr", "")
+            ),
             retry_after=getattr(error, "retry_after", None),
             output=self._store(partial) if partial is not None else None,
             usage=Usage(usage.peak_rss_bytes, usage.cpu_seconds),
         )
 
-    def _store(self, extraction: Extraction) -> StoredExtraction:
+    def _store(self, extraction: Extraction, found: Sequence[Received] = ()) -> StoredExtraction:
         """Writes the extraction's JSON where `settled` can put it in place."""
-        document = {"text": extraction.text, **extraction.to_json()}
-        data = json.dumps(document, ensure_ascii=False).encode()
-        path = self._waiting = storage.new_incoming_file()
-        with path.open("wb") as sink:
-            sink.write(data)
-            sink.flush()
-            os.fsync(sink.fileno())
-        return StoredExtraction(extraction, path, hashlib.sha256(data).hexdigest(), len(data))
+        return extractions.write(extraction, self._folder(), found)
+
+    def _folder(self) -> Path:
+        """Where what this run brings waits until it is put in place."""
+        if self._waiting is None:
+            self._waiting = storage.new_incoming_folder()
+        return self._waiting
 
     def _forget_waiting(self) -> None:
         """Removes what a fenced run left behind: its result was not put in place."""
         if self._waiting is not None:
-            self._waiting.unlink(missing_ok=True)
+            shutil.rmtree(self._waiting, ignore_errors=True)
             self._waiting = None
 
     @classmethod
@@ -140,7 +150,7 @@ class BatchFileHandler(Handler):
     def settled(cls, row: LeasedRow, output: Output | None) -> None:
         file = cast(BatchFile, row)
         if output is not None:
-            _keep(file, output.value)
+            _put_in_place(file, output.value)
         changes: dict[str, Any] = {"revision": F("revision") + 1}
         if file.state in COUNTED:
             changes[file.state] = F(file.state) + 1
@@ -157,36 +167,34 @@ class BatchFileHandler(Handler):
 
 
 def _options(job: BatchJob) -> Options:
+    """What was asked for, OCR_LANGUAGES where no languages were."""
     try:
-        return options_of(job)
+        options = options_of(job)
     except Unsealable as error:
         raise processing.BadDocument(
             "document.password_lost",
             "The password cannot be opened any more: the server's secret key has changed. "
             "Submit the file again.",
         ) from error
+    return (
+        options if options.languages else replace(options, languages=tuple(settings.OCR_LANGUAGES))
+    )
 
 
-def _keep(file: BatchFile, stored: StoredExtraction) -> None:
-    """Puts the extraction in place and its summary into the file's result row."""
-    extraction = stored.extraction
-    replaced = FileResult.objects.filter(file=file).values_list("content_id", flat=True).first()
-    blob = storage.put(
-        file.organization, stored.path, sha256=stored.sha256, size_bytes=stored.size_bytes
-    )
-    FileResult.objects.update_or_create(
-        file=file,
-        defaults={
-            "run": file.run,
-            "content": blob,
-            "pages": extraction.page_count,
-            "words": extraction.word_count,
-            "language": extraction.language,
-            "quality": extraction.quality,
-            "engine": extraction.engine[:100],
-            "metadata": dict(extraction.metadata),
-            "warnings": list(extraction.warnings),
-        },
-    )
-    if replaced is not None and replaced != blob.pk:
-        storage.release_on_commit({replaced})
+def _no_room(full: StorageFull) -> Failure:
+    return Failure(FailureClass.INFRA, "queue.storage", full.detail, retry_after=full.retry_after)
+
+
+def _without(password: str, text: str) -> str:
+    return text.replace(password, "***") if password else text
+
+
+def _put_in_place(file: BatchFile, stored: StoredExtraction) -> None:
+    """Stores the result, and makes files of what was found in `file`, in this transaction."""
+    folder = stored.path.parent
+    if stored.found:
+        taken = members.add(file, stored.found)
+        if taken < len(stored.found):
+            stored = extractions.cut(stored, taken, members.too_many(len(stored.found) - taken))
+    extractions.keep(file, stored)
+    transaction.on_commit(lambda: shutil.rmtree(folder, ignore_errors=True), robust=True)

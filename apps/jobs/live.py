@@ -6,10 +6,10 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from apps.jobs.models import BatchFile, BatchJob
+from apps.jobs.models import BatchJob
 from apps.jobs.progress import eta_seconds, fraction
-from apps.jobs.states import COUNTED, FILE_STATES, JobState
-from apps.queue.states import State
+from apps.jobs.states import COUNTED, FILE_STATES, OPEN, JobState
+from apps.queue.states import UNFINISHED, State
 
 
 @dataclass(frozen=True)
@@ -27,23 +27,24 @@ class Live:
 
 
 def live_of(jobs: Sequence[BatchJob]) -> dict[UUID, Live]:
-    """What is known now of each of `jobs`, by its id; one query."""
-    unfinished = BatchFile.objects.live_counts(jobs)
+    """What is known now of each of `jobs`, by its id; one query, so that all fits together."""
+    now = BatchJob.objects.live([job.pk for job in jobs if job.state in OPEN])
     found = {}
     for job in jobs:
-        states = dict(unfinished[job.pk])
-        begun = states.pop("progress_sum")
-        found[job.pk] = live_from(job, {**states, **job.counts}, begun)
+        nothing = {"total": job.total, **dict.fromkeys(map(str, UNFINISHED), 0), **job.counts}
+        states = now.get(job.pk, nothing)
+        begun, floor = states.pop("begun", 0.0), states.pop("floor", 0.0)
+        found[job.pk] = live_from(job, states, begun, floor)
     return found
 
 
-def live_from(job: BatchJob, states: Mapping[str, int], begun: float) -> Live:
-    """The same of one job whose files are in `states` (state -> files); `begun` sums the progress
-    (0..1 each) of those that have not ended."""
-    counts = {"total": job.total, **{state: int(states[state]) for state in FILE_STATES}}
-    finished = sum(counts[state] for state in COUNTED)
-    progress = round(fraction(job.total, finished, begun), 4)
-    return Live(counts, progress, _eta(job, counts, progress))
+def live_from(job: BatchJob, states: Mapping[str, int], begun: float, floor: float) -> Live:
+    """The same of one job whose files are in `states` ("total" or state -> files); `begun` sums
+    the progress (0..1 each) of those that have not ended, containers left out; less than `floor`
+    is not shown."""
+    counts = {name: int(states[name]) for name in ("total", *FILE_STATES)}
+    exact = fraction(counts["total"], sum(counts[state] for state in COUNTED), begun)
+    return Live(counts, round(max(floor, exact), 4), _eta(job, counts, exact))
 
 
 def _eta(job: BatchJob, counts: Mapping[str, int], progress: float) -> int | None:

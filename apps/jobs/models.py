@@ -7,14 +7,19 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Count, Q, QuerySet, Sum
+from django.db.models import Count, F, FilteredRelation, Q, QuerySet, Sum
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from apps.accounts.models import OrganizationOwned, OrganizationQuerySet, User
 from apps.core.ids import uuid7
 from apps.jobs.states import COUNTED, FILE_STATES, OPEN, JobState
+from apps.processors.kinds import KINDS
 from apps.queue.models import Attempt, LeasedRow, LeasedRowQuerySet, Priority
-from apps.queue.states import READY, UNFINISHED, State
+from apps.queue.states import READY, UNFINISHED
+
+CONTAINERS = frozenset(kind.name for kind in KINDS.values() if kind.family in ("archive", "mail"))
+"""The kinds that other documents are found in."""
 
 
 def expiry() -> datetime:
@@ -46,6 +51,30 @@ class Blob(OrganizationOwned):
 class BatchJobQuerySet(OrganizationQuerySet["BatchJob"]):
     def open(self) -> QuerySet["BatchJob"]:
         return self.filter(state__in=OPEN)
+
+    def live(self, ids: Iterable[UUID]) -> dict[UUID, dict[str, Any]]:
+        """For each of those jobs that is there: `total`, and its files by state; `begun`, the sum
+        of the progress (0..1 each) of those that have not ended; `floor`, what is shown at least.
+
+        Containers are left out of `begun`: what one holds, and so how much of the job it is, is
+        known at its end only. One query, and none for no job.
+        """
+        rows = (
+            self.filter(pk__in=ids)
+            .order_by()
+            .annotate(open_file=FilteredRelation("files", condition=Q(files__state__in=UNFINISHED)))
+            .values("pk", "total", *COUNTED, floor=F("progress_floor"))
+            .annotate(
+                **{
+                    state: Count("open_file", filter=Q(open_file__state=state))
+                    for state in UNFINISHED
+                },
+                begun=Coalesce(
+                    Sum("open_file__progress", filter=~Q(open_file__kind__in=CONTAINERS)), 0.0
+                ),
+            )
+        )
+        return {row.pop("pk"): row for row in rows}
 
 
 class BatchJob(OrganizationOwned):
@@ -105,26 +134,6 @@ class BatchJob(OrganizationOwned):
 
 
 class BatchFileQuerySet(LeasedRowQuerySet):
-    def live_counts(self, jobs: Iterable[BatchJob]) -> dict[UUID, dict[str, Any]]:
-        """For each of `jobs`: {queued, running, retry_wait: files, progress: sum}, in one query.
-
-        `progress` sums (0..1 each) the files that have not ended.
-        """
-        rows = (
-            self.filter(job__in=[job.pk for job in jobs], state__in=UNFINISHED)
-            .order_by()
-            .values("job_id")
-            .annotate(
-                queued=Count("pk", filter=Q(state=State.QUEUED)),
-                running=Count("pk", filter=Q(state=State.RUNNING)),
-                retry_wait=Count("pk", filter=Q(state=State.RETRY_WAIT)),
-                progress_sum=Sum("progress"),
-            )
-        )
-        nothing = {"queued": 0, "running": 0, "retry_wait": 0, "progress_sum": 0.0}
-        found = {row.pop("job_id"): row for row in rows}
-        return {job.pk: found.get(job.pk, nothing) for job in jobs}
-
     def waiting_before(self, jobs: Iterable[BatchJob]) -> dict[UUID, int]:
         """For each of `jobs` that waits: how many files of its lane stand before its first.
 
@@ -153,9 +162,7 @@ class BatchFile(LeasedRow):
     """One document of a job: submitted, or found in the file `parent` (`depth` containers deep)."""
 
     job = models.ForeignKey(BatchJob, on_delete=models.CASCADE, related_name="files")
-    parent = models.ForeignKey(
-        "self", null=True, on_delete=models.CASCADE, related_name="members"
-    )
+    parent = models.ForeignKey("self", null=True, on_delete=models.CASCADE, related_name="members")
     depth = models.PositiveSmallIntegerField(default=0)
     position = models.PositiveSmallIntegerField()
     name = models.CharField(max_length=300)

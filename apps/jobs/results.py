@@ -34,6 +34,7 @@ def line(file: BatchFile) -> dict[str, Any]:
     """One file as results tell it: who it is, how it ended, and its extraction or None."""
     return {
         "id": str(file.id),
+        "parent_id": str(file.parent_id) if file.parent_id else None,
         "position": file.position,
         "name": file.name,
         "sha256": file.sha256,
@@ -77,17 +78,20 @@ class _Sink:
 def archive(job: BatchJob) -> Iterator[bytes]:
     """A ZIP: `<position>-<name>.txt` and `.json` for each file with a result, then manifest.json.
 
-    The manifest lists every file, so that what is missing from the archive is explained in it.
+    All lie side by side, those found in archives too. The manifest lists every file, so that what
+    is missing from the archive is explained in it.
     """
     sink = _Sink()
     manifest: list[dict[str, Any]] = []
     with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as bundle:  # type: ignore[call-overload]  # writes only
-        for file in files_in_order(job):
+        files = files_in_order(job)
+        digits = max(2, len(str(len(files))))
+        for file in files:
             entry = line(file)
             result = entry.pop("result")
             entry["text"] = entry["json"] = None
             if result is not None:
-                stem = _member_name(file)
+                stem = _member_name(file, digits)
                 entry["text"], entry["json"] = f"{stem}.txt", f"{stem}.json"
                 bundle.writestr(entry["text"], result["text"])
                 bundle.writestr(entry["json"], json.dumps(result, ensure_ascii=False, indent=1))
@@ -110,7 +114,7 @@ def _manifest(job: BatchJob, files: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _member_name(file: BatchFile) -> str:
-    """A name that is safe to unpack everywhere, and unique by the file's position."""
+def _member_name(file: BatchFile, digits: int) -> str:
+    """A name that is safe to unpack everywhere, unique by the file's position, and in its order."""
     safe = UNSAFE_IN_NAMES.sub("_", file.name).strip(". ")[:MAX_NAME] or "file"
-    return f"{file.position:02d}-{safe}"
+    return f"{file.position:0{digits}d}-{safe}"

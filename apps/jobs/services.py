@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
@@ -69,7 +69,7 @@ def submit_job(*, actor: Actor, submission: Submission, files: list[Received]) -
     actor.require("create", "jobs")
     if not files:
         raise NoFiles('Send at least one file in the field "file".')
-    _refuse_what_no_processor_takes(submission.operation, files)
+    refuse_what_no_processor_takes(submission.operation, files)
     problems = [each for each in files if each.problem is not None]
     if len(problems) == len(files):
         raise AllRejected(
@@ -90,7 +90,7 @@ def submit_job(*, actor: Actor, submission: Submission, files: list[Received]) -
             total=len(files),
             rejected=len(problems),
         )
-        BatchFile.objects.bulk_create(_file_rows(job, files))
+        BatchFile.objects.bulk_create(file_rows(job, files))
         ring_on_commit(lane_of(job.operation), len(files) - len(problems))
     return job
 
@@ -153,7 +153,8 @@ def _replay(actor: Actor, replayable: Replayable) -> dict[str, Any] | None:
     return response
 
 
-def _refuse_what_no_processor_takes(operation: str, files: list[Received]) -> None:
+def refuse_what_no_processor_takes(operation: str, files: Iterable[Received]) -> None:
+    """Marks those of `files` that nothing here does `operation` with."""
     for each in files:
         if each.problem is None:
             try:
@@ -162,8 +163,11 @@ def _refuse_what_no_processor_takes(operation: str, files: list[Received]) -> No
                 each.problem = problem
 
 
-def _file_rows(job: BatchJob, files: list[Received]) -> list[BatchFile]:
-    """Rows for `files` in their order, their bytes in place. Call it in the job's transaction."""
+def file_rows(
+    job: BatchJob, files: Sequence[Received], *, parent: BatchFile | None = None, first: int = 1
+) -> list[BatchFile]:
+    """Rows for `files` in their order from position `first` on, their bytes in place; `parent` is
+    what they were found in. Call it in the transaction that stores them."""
     accepted = sorted((f for f in files if f.path and not f.problem), key=lambda f: f.sha256)
     blobs = {}
     for each in accepted:  # in one order everywhere, so that two submissions cannot deadlock
@@ -174,10 +178,12 @@ def _file_rows(job: BatchJob, files: list[Received]) -> list[BatchFile]:
     lane = lane_of(job.operation)
     ranks = iter(_ranks(job, lane, len(accepted)))
     rows = []
-    for position, each in enumerate(files, start=1):
+    for position, each in enumerate(files, start=first):
         row = BatchFile(
             organization=job.organization,
             job=job,
+            parent=parent,
+            depth=parent.depth + 1 if parent else 0,
             position=position,
             name=each.name,
             kind=each.kind,
@@ -191,9 +197,10 @@ def _file_rows(job: BatchJob, files: list[Received]) -> list[BatchFile]:
         if each.problem is None:
             row.content, row.fair_rank = blobs[id(each)], next(ranks)
         else:
-            row.state, row.finished_at = REJECTED, job.created_at
+            row.state = REJECTED
+            row.finished_at = parent.finished_at if parent else job.created_at
             row.error_class = "permanent"
-            row.error_code, row.error_detail = each.problem.code, each.problem.detail[:500]
+            row.error_code, row.error_detail = each.problem.code[:64], each.problem.detail[:500]
         rows.append(row)
     return rows
 
@@ -224,7 +231,9 @@ def recount(job_id: UUID) -> None:
         states = BatchFile.objects.filter(job_id=job_id).values_list("state", flat=True)
         counts = Counter(states)
         BatchJob.objects.filter(pk=job_id).update(
-            **{state: counts[state] for state in COUNTED}, revision=F("revision") + 1
+            **{state: counts[state] for state in COUNTED},
+            total=counts.total(),
+            revision=F("revision") + 1,
         )
         close_if_done(job_id)
 
@@ -236,8 +245,7 @@ def cancel_job(*, actor: Actor, job: BatchJob) -> BatchJob:
     """
     actor.require("update", "jobs", created_by_id=job.created_by_id)
     with transaction.atomic():
-        locked = BatchFile.objects.select_for_update().filter(job=job).order_by("id")
-        if not any(file.state in (*READY, State.RUNNING) for file in locked):
+        if not any(file.state in (*READY, State.RUNNING) for file in _all_locked(job)):
             raise JobFinished("There is nothing left to cancel.")
         waiting = BatchFile.objects.filter(job=job, state__in=READY)
         cancelled = waiting.update(state=State.CANCELLED, finished_at=Now())
@@ -250,6 +258,17 @@ def cancel_job(*, actor: Actor, job: BatchJob) -> BatchJob:
         close_if_done(job.pk)
         job.refresh_from_db()
     return job
+
+
+def _all_locked(job: BatchJob) -> list[BatchFile]:
+    """The job's files, locked. A container for whose lock this waited may have brought others, so
+    they are read until there are no more: without an unlocked container none can come."""
+    files: list[BatchFile] = []
+    known = -1
+    while len(files) != known:
+        known = len(files)
+        files = list(BatchFile.objects.select_for_update().filter(job=job).order_by("id"))
+    return files
 
 
 def runs_again(actor: Actor) -> frozenset[State]:
@@ -327,6 +346,7 @@ def _reopen(job: BatchJob, files: list[BatchFile]) -> None:
     BatchJob.objects.filter(pk=job.pk).update(
         state=JobState.QUEUED,
         run=F("run") + 1,
+        progress_floor=0,
         failed=F("failed") - ended.count(State.FAILED),
         cancelled=F("cancelled") - ended.count(State.CANCELLED),
         quarantined=F("quarantined") - ended.count(State.QUARANTINED),

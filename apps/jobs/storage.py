@@ -1,6 +1,8 @@
 """Where bytes lie: content-addressed per organization, put in place and removed under a row lock.
 
 `incoming/<id>/` holds what is not yet acknowledged; `blobs/<organization>/<aa>/<sha256>` the rest.
+Pictures of the pages of a blob lie in the folder `previews/<organization>/<aa>/<sha256>/`, and go
+with its bytes.
 """
 
 import logging
@@ -62,34 +64,47 @@ def refusing_when_full() -> Iterator[None]:
 @contextmanager
 def incoming() -> Iterator[Path]:
     """A private directory for bytes that are not acknowledged yet; gone at the end."""
-    directory = _root() / "incoming" / uuid.uuid4().hex
-    _make_private(directory)
+    directory = new_incoming_folder()
     try:
         yield directory
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 
 
+def new_incoming_folder() -> Path:
+    """A private directory for bytes that one process writes and puts in place soon, or removes."""
+    directory = _root() / "incoming" / uuid.uuid4().hex
+    make_private(directory)
+    return directory
+
+
 def new_incoming_file() -> Path:
     """A path for bytes that one process writes and puts in place soon, or unlinks."""
     directory = _root() / "incoming"
-    _make_private(directory)
+    make_private(directory)
     return directory / uuid.uuid4().hex
 
 
 def path_of(blob: Blob) -> Path:
     """Where the bytes of `blob` lie."""
-    return _path(blob.organization_id, blob.sha256)
+    sha256: str = blob.sha256
+    return _root() / "blobs" / blob.organization_id.hex / sha256[:2] / sha256
+
+
+def previews() -> Path:
+    """The folder of all pictures of pages, whether or not there is one."""
+    return _root() / "previews"
+
+
+def previews_of(blob: Blob) -> Path:
+    """The folder for pictures of its pages, whether or not there is one."""
+    return previews() / path_of(blob).relative_to(_root() / "blobs")
 
 
 def is_gone(blob: Blob) -> bool:
     """Whether the bytes are missing for good: alone, and not with the disk they were on."""
     path = path_of(blob)
     return not path.exists() and path.parent.parent.is_dir()
-
-
-def _path(organization_id: uuid.UUID, sha256: str) -> Path:
-    return _root() / "blobs" / organization_id.hex / sha256[:2] / sha256
 
 
 def put(organization: Organization, source: Path, *, sha256: str, size_bytes: int) -> Blob:
@@ -107,7 +122,7 @@ def put(organization: Organization, source: Path, *, sha256: str, size_bytes: in
         if locked is None:  # released since
             return put(organization, source, sha256=sha256, size_bytes=size_bytes)
     target = path_of(blob)
-    _make_private(target.parent)
+    make_private(target.parent)
     # A transaction that was rolled back and is repeated finds its bytes in place already.
     if source.exists() or not target.exists():
         source.rename(target)
@@ -115,11 +130,11 @@ def put(organization: Organization, source: Path, *, sha256: str, size_bytes: in
     return blob
 
 
-def _make_private(directory: Path) -> None:
+def make_private(directory: Path) -> None:
     """Makes `directory` and what is missing above it, for this user only, its name synced."""
     if directory.is_dir():
         return
-    _make_private(directory.parent)
+    make_private(directory.parent)
     directory.mkdir(mode=0o700, exist_ok=True)
     sync_directory(directory.parent)
 
@@ -142,7 +157,9 @@ def release(blob_ids: Iterable[int]) -> int:
             if blob is None or blob.files.exists() or blob.results.exists():
                 continue
             blob.delete()
-            _path(blob.organization_id, blob.sha256).unlink(missing_ok=True)
+            path_of(blob).unlink(missing_ok=True)
+            # After the bytes: who draws a page meanwhile looks for those at the end.
+            shutil.rmtree(previews_of(blob), ignore_errors=True)
             removed += 1
     return removed
 
@@ -163,6 +180,9 @@ def remove_orphans() -> int:
     the deletion of a job and `release`.
     """
     removed = sum(_remove_orphans_in(shelf) for shelf in (_root() / "blobs").glob("*/*"))
+    for folder in previews().glob("*/*/*"):
+        if not (_root() / "blobs" / folder.relative_to(previews())).exists():
+            shutil.rmtree(folder, ignore_errors=True)
     since = timezone.now() - timedelta(seconds=STALE_UPLOAD_SECONDS)
     unused = Blob.objects.filter(files=None, results=None, created_at__lt=since)
     return removed + release(list(unused.values_list("pk", flat=True)))

@@ -33,6 +33,8 @@ OVERHEAD_BYTES = 1024 * 1024
 FIELD = "file"
 MAX_FIELD_BYTES = 64 * 1024
 MAX_FIELDS = 20
+MAX_NAME = 300
+"""How much of a name is kept, in characters."""
 
 
 @dataclass
@@ -85,7 +87,7 @@ class Receiver:
             )
         # Text that no database takes must not sink the batch; the name is refused as it stands.
         storable = name.replace("\x00", "\ufffd").encode(errors="replace").decode()
-        current = Received(name=storable[:300])
+        current = Received(name=storable[:MAX_NAME])
         self.files.append(current)
         try:
             check_name(name)
@@ -101,10 +103,7 @@ class Receiver:
         current = self.files[-1]
         current.size_bytes += len(chunk)
         if current.problem is None and current.size_bytes > settings.BATCH_MAX_FILE_BYTES:
-            limit = settings.BATCH_MAX_FILE_BYTES // (1024 * 1024)
-            current.problem = BadDocument(
-                "document.too_large", f"The file is larger than {limit} MB."
-            )
+            current.problem = too_large()
             self._discard()
         if self._sink is not None:
             self._sink.write(chunk)
@@ -135,6 +134,12 @@ class Receiver:
         if current.path is not None:
             current.path.unlink(missing_ok=True)
             current.path = None
+
+
+def too_large() -> BadDocument:
+    """What is wrong with a file of more than BATCH_MAX_FILE_BYTES."""
+    limit = settings.BATCH_MAX_FILE_BYTES // (1024 * 1024)
+    return BadDocument("document.too_large", f"The file is larger than {limit} MB.")
 
 
 def check_length(request: HttpRequest) -> None:

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from apps.jobs.api import files, jobs, upload
+from apps.jobs.api import files, jobs, pages, upload
 
 urlpatterns = [
     path("upload", upload.BatchUpload.as_view(), name="batch-upload"),
@@ -20,4 +20,9 @@ urlpatterns = [
     path("files/<uuid:file_id>/text", files.FileText.as_view(), name="file-text"),
     path("files/<uuid:file_id>/result", files.FileExtraction.as_view(), name="file-result"),
     path("files/<uuid:file_id>/content", files.FileContent.as_view(), name="file-content"),
+    path(
+        "files/<uuid:file_id>/pages/<int:number>/image",
+        pages.FilePageImage.as_view(),
+        name="file-page-image",
+    ),
 ]

@@ -6,6 +6,7 @@ go out. Nothing here imports Django, and no database, setting or credential is i
 
 import faulthandler
 import importlib
+import itertools
 import os
 import pkgutil
 import resource
@@ -14,14 +15,18 @@ import sys
 import tempfile
 import time
 import traceback
+from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from apps.processors import errors, sandbox, wire
-from apps.processors.protocol import Document, Options, Page
+from apps.processors.protocol import Document, Extraction, Options, Page
 
 if TYPE_CHECKING:
     from apps.processors.protocol import Processor
+
+Failures = dict[str, dict[str, object]]
 
 
 class Line:
@@ -59,23 +64,32 @@ class Reporter:
 
     def __init__(self, line: Line) -> None:
         self._line = line
+        self._sent: list[Page] = []
 
     def __call__(self, done: int, total: int, note: str, page: Page | None = None) -> None:
         message: dict[str, object] = {"progress": [done, total, note[:200]]}
         if page is not None:
             message["page"] = page.to_json()
+            self._sent.append(page)
         self._line.send(message)
+
+    def answer(self, extraction: Extraction) -> dict[str, object]:
+        """The result without the pages it begins with that went out before; how many those are
+        stands in "sent"."""
+        pairs = zip(extraction.pages, self._sent, strict=False)
+        same = itertools.takewhile(lambda pair: pair[0] is pair[1] or pair[0] == pair[1], pairs)
+        sent = sum(1 for _ in same)
+        rest = replace(extraction, pages=extraction.pages[sent:])
+        return {"done": rest.to_json(), "sent": sent}
 
 
 class Meter:
     """Measures what one document costs. The kernel's high-water mark is set back after each, so
-    that the host sees this document's own when it looks."""
+    that the host sees this document's own when it looks. By descriptors: /proc is closed later."""
 
     def __init__(self) -> None:
-        try:
-            self._reset = os.open("/proc/self/clear_refs", os.O_WRONLY)
-        except OSError:
-            self._reset = -1
+        self._reset = _opened("/proc/self/clear_refs", os.O_WRONLY)
+        self._status = _opened("/proc/self/status", os.O_RDONLY)
         self._cpu = 0.0
 
     def reset(self) -> None:
@@ -87,13 +101,24 @@ class Meter:
         """Bytes and seconds of this document, and of the process as the kernel counts it."""
         of_process = resource.getrusage(resource.RUSAGE_SELF)
         return {
-            "peak_rss_bytes": memory("VmHWM") or rss_bytes(of_process),
+            "peak_rss_bytes": self._memory("VmHWM") or rss_bytes(of_process),
             "cpu_seconds": time.process_time() - self._cpu,
             "process_peak_rss_bytes": rss_bytes(of_process),
             "process_cpu_seconds": of_process.ru_utime + of_process.ru_stime,
-            "rss_bytes": memory("VmRSS"),
-            "address_space_bytes": memory("VmSize"),
+            "rss_bytes": self._memory("VmRSS"),
+            "address_space_bytes": self._memory("VmSize"),
         }
+
+    def _memory(self, field: str) -> int:
+        return _in_bytes(os.pread(self._status, 65536, 0), field) if self._status >= 0 else 0
+
+
+def _opened(path: str, flags: int) -> int:
+    """A descriptor, or -1."""
+    try:
+        return os.open(path, flags)
+    except OSError:
+        return -1
 
 
 def rss_bytes(usage: resource.struct_rusage) -> int:
@@ -101,14 +126,17 @@ def rss_bytes(usage: resource.struct_rusage) -> int:
     return usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
-def memory(field: str, pid: int | str = "self") -> int:
+def memory(field: str, pid: int) -> int:
     """A line of /proc/<pid>/status in bytes; 0 where there is none."""
     try:
-        with Path(f"/proc/{pid}/status").open() as status:
-            lines = dict(line.split(":", 1) for line in status)
-        return int(lines[field].split()[0]) * 1024
-    except (OSError, KeyError, ValueError):
+        return _in_bytes(Path(f"/proc/{pid}/status").read_bytes(), field)
+    except OSError:
         return 0
+
+
+def _in_bytes(status: bytes, field: str) -> int:
+    lines = dict(line.split(b":", 1) for line in status.splitlines())
+    return int(lines.get(field.encode(), b"0").split()[0]) * 1024
 
 
 def main() -> None:
@@ -120,14 +148,18 @@ def main() -> None:
     setup = line.receive()
     parent = int(setup["parent"])
     sandbox.die_with(parent)
-    isolation = {"network": sandbox.cut_network(), "memory": sandbox.limit(setup["memory_bytes"])}
+    isolation = {**sandbox.close_calls(), "memory": sandbox.limit(setup["memory_bytes"])}
     meter = Meter()
-    processors, failures = _load(setup["processors"])
+    nobody = sandbox.nobody()
+    modules, failures = _import(setup["processors"])
     os.chdir(setup["folder"])
     tempfile.tempdir = setup["folder"]
+    fence = sandbox.fence(setup["folder"], {module.__name__ for module in modules.values()})
+    isolation["files"] = fence.close()
+    processors = _construct(modules, failures)
     _import_codecs()
-    isolation["user"] = sandbox.become_nobody()
-    isolation["parent's death"] = sandbox.die_with(parent)
+    isolation["user"] = sandbox.become(*nobody)
+    isolation["parents_death"] = sandbox.die_with(parent)
     line.send(
         {
             "ready": isolation,
@@ -141,17 +173,32 @@ def main() -> None:
         _answer(line, line.receive(), processors, meter)
 
 
-def _load(paths: list[str]) -> tuple[dict[str, "Processor"], dict[str, dict[str, object]]]:
-    """Processors by dotted path, and why the others do not load, so that one breaks no other."""
-    loaded: dict[str, Processor] = {}
-    failures: dict[str, dict[str, object]] = {}
+def _import(paths: list[str]) -> tuple[dict[str, ModuleType], Failures]:
+    """The modules of the processors at dotted paths, and why the others do not import."""
+    modules: dict[str, ModuleType] = {}
+    failures: Failures = {}
     for path in paths:
-        module, _, name = path.rpartition(".")
         try:
-            loaded[path] = getattr(importlib.import_module(module), name)()
+            modules[path] = importlib.import_module(path.rpartition(".")[0])
         except Exception:  # noqa: BLE001 (a plug-in's module may raise anything)
-            failures[path] = errors.to_json(_bug(f"The processor {path} does not load."))
-    return loaded, failures
+            failures[path] = _does_not_load(path)
+    return modules, failures
+
+
+def _construct(modules: dict[str, ModuleType], failures: Failures) -> dict[str, "Processor"]:
+    """Processors by dotted path. Why others do not load is added to `failures`, so that one breaks
+    no other."""
+    processors: dict[str, Processor] = {}
+    for path, module in modules.items():
+        try:
+            processors[path] = getattr(module, path.rpartition(".")[2])()
+        except Exception:  # noqa: BLE001 (as above)
+            failures[path] = _does_not_load(path)
+    return processors
+
+
+def _does_not_load(path: str) -> dict[str, object]:
+    return errors.to_json(_bug(f"The processor {path} does not load."))
 
 
 def _import_codecs() -> None:
@@ -175,9 +222,9 @@ def _answer(
     )
     sandbox.limit_cpu(order["seconds"])
     try:
-        extraction = processors[order["processor"]].run(document, Reporter(line))
-        answer = {"done": extraction.to_json(), "usage": meter.read()}
-        line.send(answer)
+        reporter = Reporter(line)
+        extraction = processors[order["processor"]].run(document, reporter)
+        line.send({**reporter.answer(extraction), "usage": meter.read()})
     except (errors.BadDocument, errors.Unavailable) as error:
         failed: errors.ProcessingError = error
     except MemoryError:

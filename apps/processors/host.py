@@ -1,19 +1,20 @@
 """Reads documents in a child process of its own, so that a crash, a hang or a bomb costs a child.
 
 One host per slot. It keeps one warm child and takes a new one after 50 documents, after any
-failure, and when the organization changes. What the child gives up is in `sandbox`.
+failure but a plain refusal, and when the organization changes. What the child gives up is in `sandbox`.
 """
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from apps.processors import errors, wire
-from apps.processors.errors import Stopped, Unavailable
+from apps.processors.collecting import Improper, collect
+from apps.processors.errors import BadDocument, Stopped, Unavailable
 from apps.processors.kinds import KINDS
-from apps.processors.protocol import Options
+from apps.processors.protocol import Extraction, Options
 from apps.processors.reading import (
     MALFORMED,
     TICK_SECONDS,
@@ -21,6 +22,7 @@ from apps.processors.reading import (
     Outcome,
     Progress,
     Reading,
+    nonsense,
     numbers,
 )
 from apps.processors.spawn import Child, Gone
@@ -39,19 +41,35 @@ class Isolation:
 
     user: str
     network: str
+    processes: str
+    files: str
     memory: str
     parents_death: str
 
+    @classmethod
+    def parse(cls, said: Mapping[str, Any]) -> "Isolation":
+        """From the child's own words. Raises KeyError when one is missing."""
+        return cls(**{field.name: str(said[field.name]) for field in fields(cls)})
+
+    @property
+    def missing(self) -> dict[str, str]:
+        """What is missing, a sentence by layer; empty when everything is in force."""
+        files = "The reader could see files that every user of this machine may see."
+        if self.user != "nobody":
+            files = "The reader could use all files of the user that runs the worker."
+        sentences = {
+            "user": ("Documents are read as root.", self.user == "root"),
+            "network": ("The reader could open network connections.", self.network == "open"),
+            "processes": ("The reader could start other programs.", self.processes == "open"),
+            "files": (files, not self.files.startswith("landlock")),
+            "memory": ("The reader's memory is not capped.", self.memory == "open"),
+        }
+        return {layer: sentence for layer, (sentence, holds) in sentences.items() if holds}
+
     @property
     def weaknesses(self) -> list[str]:
-        """What is missing, as sentences; empty when everything is in force."""
-        missing = {
-            "Documents are read as root.": self.user == "root",
-            "Documents are read by the user that runs the worker.": self.user.startswith("same"),
-            "The reader could open network connections.": self.network == "open",
-            "The reader's memory is not capped.": self.memory == "open",
-        }
-        return [sentence for sentence, holds in missing.items() if holds]
+        """What is missing, as sentences."""
+        return list(self.missing.values())
 
 
 def isolation_in_force(memory_bytes: int = 1536 * 1024 * 1024) -> Isolation:
@@ -81,6 +99,16 @@ class ProcessorHost:
         """Of the child, if there is one."""
         return self._child.pid if self._child else None
 
+    @property
+    def engines(self) -> Mapping[str, str]:
+        """Name and version of each processor the last child loaded, by dotted path."""
+        return {path: str(engine) for path, engine in self._engines.items()}
+
+    @property
+    def failures(self) -> Mapping[str, str]:
+        """Why the others did not load, by dotted path."""
+        return {path: errors.from_json(why).detail for path, why in self._failures.items()}
+
     def run(  # noqa: PLR0913 (keyword-only; each is a fact of its own about one document)
         self,
         *,
@@ -93,13 +121,17 @@ class ProcessorHost:
         budget: Budget,
         on_progress: Progress,
         should_stop: Callable[[], bool],
+        members_to: Path | None = None,
     ) -> Outcome:
         """Read `source` with the processor at the dotted path `processor`.
 
         `on_progress(done, total, note)` is called in this thread, not more often than five times
-        a second; `should_stop()` at least four times a second. Raises a ProcessingError with
-        `usage` where known, OSError when the document cannot be copied to the temporary folder,
-        and whatever the two callbacks raise. After any of them the child is gone.
+        a second; `should_stop()` at least four times a second. Documents found inside are copied
+        to the existing folder `members_to`, and have their absolute paths there; without it they
+        have names only. Raises a ProcessingError with `usage` where known, OSError when the
+        document or what is in it cannot be copied, and whatever the two callbacks raise. After
+        any of them but a BadDocument, which a child says in good health, the child is gone; what
+        lies in `members_to` is the caller's to remove.
         """
         try:
             child = self._ready_child(processor, owner, budget, should_stop)
@@ -114,11 +146,18 @@ class ProcessorHost:
             engine = str(self._engines.get(processor, ""))
             reading = Reading(child, kind, engine, budget, on_progress, should_stop)
             outcome = reading.finish(order)
+            extraction = _with_members(outcome.extraction, reading, members_to)
+        except BadDocument as refusal:
+            if refusal.usage is None:  # not the child's own word
+                self.close()
+            else:
+                self._retire_or_tidy(child, reading.usage)
+            raise
         except BaseException:
             self.close()
             raise
         self._retire_or_tidy(child, reading.usage)
-        return outcome
+        return replace(outcome, extraction=extraction)
 
     def start(
         self, memory_bytes: int, should_stop: Callable[[], bool] = lambda: False
@@ -132,12 +171,7 @@ class ProcessorHost:
             given_up = hello["ready"]
             self._failures, self._engines = dict(hello["failures"]), dict(hello["engines"])
             child.note(numbers(hello["usage"]))
-            return Isolation(
-                user=str(given_up["user"]),
-                network=str(given_up["network"]),
-                memory=str(given_up["memory"]),
-                parents_death=str(given_up["parent's death"]),
-            )
+            return Isolation.parse(given_up)
         except MALFORMED as error:
             raise Unavailable("processor.unavailable", "The reader did not start.") from error
 
@@ -174,6 +208,20 @@ class ProcessorHost:
         else:
             child.note(usage)
             child.room.tidy()
+
+
+def _with_members(extraction: Extraction, reading: Reading, into: Path | None) -> Extraction:
+    """`extraction` with its members taken from the room. Raises what `run` does."""
+    try:
+        members = collect(
+            extraction.members,
+            room=reading.child.room.path,
+            into=into,
+            should_stop=reading.should_stop,
+        )
+    except Improper as error:
+        raise reading.ended(nonsense()) from error
+    return replace(extraction, members=members)
 
 
 def _first_word(child: Child, should_stop: Callable[[], bool]) -> dict[str, Any]:

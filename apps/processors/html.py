@@ -1,22 +1,49 @@
 """HTML, by resiliparse: right about lying character sets and about 100,000 nested tags."""
 
 import re
+from collections.abc import Iterator
 from importlib.metadata import version
+from typing import Any
 
 from resiliparse.extract.html2text import extract_plain_text
 from resiliparse.parse.encoding import bytes_to_str, detect_encoding
 from resiliparse.parse.html import HTMLTree
 
 from apps.processors import language
-from apps.processors.decoding import decode
+from apps.processors.decoding import ALPHABETS_OF_EUROPE, PROBE_BYTES, decode
 from apps.processors.errors import BadDocument
-from apps.processors.kinds import wide_encoding
+from apps.processors.htmltables import tables
 from apps.processors.protocol import Document, Extraction, Page, Report
+from apps.processors.signs import wide_encoding
+from apps.processors.tables import TableRoom
 from apps.processors.text import without_pages
 
 VERSION = f"resiliparse {version('resiliparse')}"
-MAX_TITLE = 500
+MAX_VALUE = 500
+MAX_METAS = 1000
 HIDDEN = ("[hidden]", '[style*="display:none" i]', '[style*="display: none" i]')
+TAGS = re.compile(rb"<[^<>]*>")
+TABLE = re.compile("<table", re.IGNORECASE)
+# Names of <meta> as pages have them: HTML, Dublin Core, Open Graph.
+META = {
+    "author": "author",
+    "article:author": "author",
+    "dc.creator": "author",
+    "dcterms.creator": "author",
+    "description": "subject",
+    "dc.description": "subject",
+    "og:description": "subject",
+    "keywords": "keywords",
+    "dc.subject": "keywords",
+    "date": "created_at",
+    "dc.date": "created_at",
+    "dcterms.created": "created_at",
+    "article:published_time": "created_at",
+    "dcterms.modified": "modified_at",
+    "article:modified_time": "modified_at",
+}
+DATES = frozenset({"created_at", "modified_at"})
+ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}\S*)?\Z")
 MARKUP = re.compile(r"<[A-Za-z!/?]")
 
 
@@ -37,8 +64,11 @@ class HtmlProcessor:
         source, encoding = decoded(document.path.read_bytes())
         if not source.strip():
             raise BadDocument("document.empty", "There is nothing in the file.")
-        text, title = visible_text(source)
-        page = Page(number=1, text=text)
+        tree = HTMLTree.parse(source)
+        text, title = _shown(tree) if MARKUP.search(source) else (source.strip(), "")
+        room = TableRoom()
+        kept = room.keep(tables(tree, HIDDEN) if TABLE.search(source) else ())
+        page = Page(number=1, text=text, tables=kept)
         report(1, 1, "read")
         empty = () if text else ("The page shows no text.",)
         return Extraction(
@@ -46,8 +76,8 @@ class HtmlProcessor:
             kind=document.kind,
             engine=self.version,
             language=self._language(text),
-            metadata={"encoding": encoding, **({"title": title} if title else {})},
-            warnings=(*empty, *without_pages(document)),
+            metadata={"encoding": encoding, **({"title": title} if title else {}), **_said(tree)},
+            warnings=(*empty, *room.warnings, *without_pages(document)),
         )
 
 
@@ -57,14 +87,40 @@ def decoded(content: bytes) -> tuple[str, str]:
     if wide_encoding(content[:8192]):
         return decode(content)
     encoding = detect_encoding(content, from_html_meta=True) or "utf-8"
+    if encoding == "cp1252":  # every byte is valid for it
+        guess = decode(TAGS.sub(b" ", content[:PROBE_BYTES]))[1]
+        encoding = encoding if guess in (*ALPHABETS_OF_EUROPE, "utf-8") else guess
     return bytes_to_str(content, encoding), encoding
 
 
 def visible_text(source: str) -> tuple[str, str]:
     """The text a reader sees, and the title. A file without markup is its own text."""
-    if not MARKUP.search(source):
-        return source.strip(), ""
-    tree = HTMLTree.parse(source)
-    return extract_plain_text(tree, skip_elements=HIDDEN).strip(), (tree.title or "").strip()[
-        :MAX_TITLE
-    ]
+    return _shown(HTMLTree.parse(source)) if MARKUP.search(source) else (source.strip(), "")
+
+
+def _shown(tree: HTMLTree) -> tuple[str, str]:
+    text = extract_plain_text(tree, skip_elements=HIDDEN).strip()
+    return text, (tree.title or "").strip()[:MAX_VALUE]
+
+
+def _said(tree: HTMLTree) -> dict[str, str]:
+    """What the page's head says of it."""
+    found: dict[str, str] = {}
+    for meta in _metas(tree):
+        name = (meta.getattr("name") or meta.getattr("property") or "").strip().lower()
+        key = META.get(name, "")
+        value = " ".join((meta.getattr("content") or "").split())[:MAX_VALUE]
+        if key and value and (key not in DATES or ISO_DATE.match(value)):
+            found.setdefault(key, value)
+    return found
+
+
+def _metas(tree: HTMLTree) -> Iterator[Any]:
+    # From one to the next: resiliparse's lists are made anew for each of their elements.
+    element: Any = tree.head.first_element_child if tree.head else None
+    for _ in range(MAX_METAS):
+        if element is None:
+            return
+        if element.tag == "meta":
+            yield element
+        element = element.next_element_sibling

@@ -1,10 +1,8 @@
 """Which files are taken, and what they are. Pure: a name and the first bytes in, a kind out.
 
-Name and content must agree. Of a ZIP the directory is read as well, of anything else only the
-beginning; damage further in is found by the processor.
+Name and content must agree; the table below says when they do.
 """
 
-import codecs
 import re
 import unicodedata
 from collections.abc import Iterable
@@ -13,86 +11,166 @@ from typing import BinaryIO
 
 import puremagic
 
-from apps.processors import archive
+from apps.processors import archive, compound
 from apps.processors.errors import BadDocument
+from apps.processors.evidence import Compound, Evidence, Look, Starts, Written, Zipped
+from apps.processors.signs import is_program
 
 HEAD_BYTES = 8192
 MAX_NAME = 200
-MAX_CONTROL_SHARE = 0.01
+OLE_START = compound.START
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of document; `family` is pages, office, sheet, text, mail, image or archive."""
+    """A kind of document; `family` is pages, office, sheet, text, mail, image or archive.
+
+    `shows` is what its content may show, any of it: then it is what its name says.
+    """
 
     name: str
     extensions: tuple[str, ...]
     media_type: str
     family: str
+    shows: tuple[Evidence, ...]
 
 
 _OOXML = "application/vnd.openxmlformats-officedocument"
 _ODF = "application/vnd.oasis.opendocument"
+_PARTS = "[Content_Types].xml"  # every OOXML package has it (ECMA-376, part 2, 10.1.2.1)
+_LOCKED = Compound("EncryptedPackage")  # [MS-OFFCRYPTO] 1.3.1: OOXML behind a password
 KINDS = {
     kind.name: kind
     for kind in (
-        Kind("pdf", (".pdf",), "application/pdf", "pages"),
-        Kind("docx", (".docx",), f"{_OOXML}.wordprocessingml.document", "office"),
-        Kind("pptx", (".pptx",), f"{_OOXML}.presentationml.presentation", "office"),
-        Kind("odt", (".odt",), f"{_ODF}.text", "office"),
-        Kind("odp", (".odp",), f"{_ODF}.presentation", "office"),
-        Kind("rtf", (".rtf",), "application/rtf", "office"),
-        Kind("epub", (".epub",), "application/epub+zip", "office"),
-        Kind("doc", (".doc",), "application/msword", "office"),
-        Kind("ppt", (".ppt",), "application/vnd.ms-powerpoint", "office"),
-        Kind("xlsx", (".xlsx",), f"{_OOXML}.spreadsheetml.sheet", "sheet"),
-        Kind("xls", (".xls",), "application/vnd.ms-excel", "sheet"),
+        Kind(
+            "pdf",
+            (".pdf",),
+            "application/pdf",
+            "pages",
+            (Starts(rb".{0,1019}%PDF-"),),  # ISO 32000-1, H.3 note 13: bytes before it are read
+        ),
+        Kind(
+            "docx",
+            (".docx",),
+            f"{_OOXML}.wordprocessingml.document",
+            "office",
+            (Zipped((_PARTS, "word/")), _LOCKED),
+        ),
+        Kind(
+            "pptx",
+            (".pptx",),
+            f"{_OOXML}.presentationml.presentation",
+            "office",
+            (Zipped((_PARTS, "ppt/")), _LOCKED),
+        ),
+        Kind("odt", (".odt",), f"{_ODF}.text", "office", (Zipped(mimetype=f"{_ODF}.text"),)),
+        Kind(
+            "odp",
+            (".odp",),
+            f"{_ODF}.presentation",
+            "office",
+            (Zipped(mimetype=f"{_ODF}.presentation"),),
+        ),
+        Kind("rtf", (".rtf",), "application/rtf", "office", (Starts(rb"\s*\{\\rtf"),)),
+        Kind(
+            "epub",
+            (".epub",),
+            "application/epub+zip",
+            "office",
+            (Zipped(mimetype="application/epub+zip"), Zipped(("META-INF/container.xml",))),
+        ),
+        Kind("doc", (".doc",), "application/msword", "office", (Compound("WordDocument"),)),
+        Kind(
+            "ppt",
+            (".ppt",),
+            "application/vnd.ms-powerpoint",
+            "office",
+            (Compound("PowerPoint Document"),),
+        ),
+        Kind(
+            "xlsx",
+            (".xlsx",),
+            f"{_OOXML}.spreadsheetml.sheet",
+            "sheet",
+            (Zipped((_PARTS, "xl/workbook.xml")), _LOCKED),
+        ),
+        Kind(
+            "xls",
+            (".xls",),
+            "application/vnd.ms-excel",
+            "sheet",
+            (Compound("Workbook"), Compound("Book")),
+        ),
         Kind(
             "xlsb",
             (".xlsb",),
             "application/vnd.ms-excel.sheet.binary.macroEnabled.12",
             "sheet",
+            (Zipped((_PARTS, "xl/workbook.bin")), _LOCKED),
         ),
-        Kind("ods", (".ods",), f"{_ODF}.spreadsheet", "sheet"),
-        Kind("html", (".html", ".htm", ".xhtml"), "text/html", "text"),
-        Kind("md", (".md", ".markdown"), "text/markdown", "text"),
-        Kind("txt", (".txt", ".text", ".log"), "text/plain", "text"),
-        Kind("csv", (".csv", ".tsv"), "text/csv", "text"),
-        Kind("json", (".json", ".jsonl", ".ndjson"), "application/json", "text"),
-        Kind("xml", (".xml",), "application/xml", "text"),
-        Kind("eml", (".eml",), "message/rfc822", "mail"),
-        Kind("msg", (".msg",), "application/vnd.ms-outlook", "mail"),
-        Kind("png", (".png",), "image/png", "image"),
-        Kind("jpeg", (".jpg", ".jpeg"), "image/jpeg", "image"),
-        Kind("tiff", (".tif", ".tiff"), "image/tiff", "image"),
-        Kind("webp", (".webp",), "image/webp", "image"),
-        Kind("gif", (".gif",), "image/gif", "image"),
-        Kind("heic", (".heic", ".heif"), "image/heic", "image"),
-        Kind("zip", (".zip",), "application/zip", "archive"),
+        Kind(
+            "ods",
+            (".ods",),
+            f"{_ODF}.spreadsheet",
+            "sheet",
+            (Zipped(mimetype=f"{_ODF}.spreadsheet"),),
+        ),
+        Kind("html", (".html", ".htm", ".xhtml"), "text/html", "text", (Written("<[A-Za-z!/?]"),)),
+        Kind("md", (".md", ".markdown"), "text/markdown", "text", (Written(),)),
+        Kind("txt", (".txt", ".text", ".log"), "text/plain", "text", (Written(),)),
+        Kind("csv", (".csv", ".tsv"), "text/csv", "text", (Written(),)),
+        Kind(
+            "json",
+            (".json", ".jsonl", ".ndjson"),
+            "application/json",
+            "text",
+            (Written(r'\A\s*([\[{"0-9-]|true|false|null)'),),
+        ),
+        Kind("xml", (".xml",), "application/xml", "text", (Written(r"\A\s*<"),)),
+        Kind(
+            "eml",
+            (".eml",),
+            "message/rfc822",
+            "mail",
+            (Written(r"\A\s*(From [^\n]*\n)?[!-9;-~]+[ \t]*:"),),  # RFC 5322, 2.2
+        ),
+        Kind(
+            "msg",
+            (".msg",),
+            "application/vnd.ms-outlook",
+            "mail",
+            (Compound("__properties_version1.0"),),  # [MS-OXMSG] 2.4
+        ),
+        Kind("png", (".png",), "image/png", "image", (Starts(rb"\x89PNG\r\n\x1a\n"),)),
+        Kind("jpeg", (".jpg", ".jpeg"), "image/jpeg", "image", (Starts(rb"\xff\xd8\xff"),)),
+        Kind(
+            "tiff",
+            (".tif", ".tiff"),
+            "image/tiff",
+            "image",
+            (Starts(rb"II[*+]\0|MM\0[*+]"),),  # with a plus: BigTIFF
+        ),
+        Kind("webp", (".webp",), "image/webp", "image", (Starts(rb"RIFF....WEBP"),)),
+        Kind("gif", (".gif",), "image/gif", "image", (Starts(rb"GIF8[79]a"),)),
+        Kind(
+            "heic",
+            (".heic", ".heif"),
+            "image/heic",
+            "image",
+            (Starts(rb"....ftyp(hei[cxms]|hev[cxms]|mif1|msf1)"),),  # ISO/IEC 23008-12, annex B
+        ),
+        Kind("zip", (".zip",), "application/zip", "archive", (Zipped(),)),  # and none of the above
     )
 }
 _BY_EXTENSION = {extension: kind for kind in KINDS.values() for extension in kind.extensions}
+# How a text is named whose name says something else; what fits none is plain.
+TYPICAL_TEXTS = (
+    ("HTML", re.compile(r"\s*<(!doctype\s+html|html)\b", re.IGNORECASE)),
+    ("XML", re.compile(r"\s*<\?xml\b")),
+    ("JSON", re.compile(r'\s*[\[{]\s*["\[{]')),
+    ("plain text", re.compile("")),
+)
 
-PDF_HEADER_WITHIN = 1024  # ISO 32000-1, Annex H.3 note 13: readers accept bytes before it
-ZIP_START = b"PK\x03\x04"
-OLE_START = bytes.fromhex("d0cf11e0a1b11ae1")
-SIGNATURES = {"png": b"\x89PNG\r\n\x1a\n", "jpeg": b"\xff\xd8\xff"}
-PROGRAM_STARTS = (
-    b"\x7fELF",
-    b"#!",
-    *(bytes.fromhex(mark) for mark in ("feedface", "feedfacf", "cefaedfe", "cffaedfe", "cafebabe")),
-)
-DOS_PROGRAM_START = b"MZ"
-BYTE_ORDER_MARKS = (
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
-UNMARKED_WIDE = ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be")
-# Kept out of the count: tab, line ends, form feed, escape (ISO 2022), end of file (DOS).
-CONTROL_CHARACTERS = frozenset(range(32)) - {9, 10, 12, 13, 26, 27} | {127}
 # C0, C1, and what turns the direction of writing: "gnp.txt" after U+202E reads as "txt.png".
 CONTROLS_IN_NAMES = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 NOTHING_TO_SEE = frozenset({"Cc", "Cf", "Zl", "Zp", "Zs"})
@@ -102,7 +180,6 @@ BLANK_LETTERS = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0"
     "\U000e0100-\U000e01ef]"
 )
-MAIL_HEADER = re.compile(rb"\A\s*(From [^\n]*\n)?[!-9;-~]+[ \t]*:")  # RFC 5322, 2.2
 
 
 def check_name(name: str) -> None:
@@ -141,50 +218,12 @@ def identify(name: str, content: BinaryIO) -> Kind:
     if kind is None:
         raise BadDocument("document.unsupported", f"This kind of file is not read. {_taken()}")
     try:
-        if not _agrees(kind, head, content):
-            raise BadDocument("document.mislabelled", _disagreement(kind, head))
+        look = Look(head, content)
+        if not _agrees(kind, look):
+            raise BadDocument("document.mislabelled", _disagreement(kind, look))
     finally:
         content.seek(0)
     return kind
-
-
-def is_program(head: bytes) -> bool:
-    """Whether the bytes start an executable of Linux, Windows, macOS or Java, or a script."""
-    bare = head.removeprefix(codecs.BOM_UTF8)
-    if bare.startswith(PROGRAM_STARTS):
-        return True
-    return bare.startswith(DOS_PROGRAM_START) and not is_text(head)
-
-
-def is_text(head: bytes) -> bool:
-    """Whether the bytes can be text in some encoding, UTF-16 and UTF-32 among them."""
-    encoding = wide_encoding(head)
-    if encoding:
-        return _reads_well(head, encoding)
-    controls = sum(head.count(byte) for byte in CONTROL_CHARACTERS)
-    return 0 not in head and controls <= MAX_CONTROL_SHARE * len(head)
-
-
-def wide_encoding(head: bytes) -> str:
-    """UTF-8 with a mark, UTF-16 or UTF-32, by the mark or by where the NULs are; else ""."""
-    for mark, encoding in BYTE_ORDER_MARKS:
-        if head.startswith(mark):
-            return encoding
-    if 0 not in head:
-        return ""
-    return next((encoding for encoding in UNMARKED_WIDE if _reads_well(head, encoding)), "")
-
-
-def _reads_well(head: bytes, encoding: str) -> bool:
-    """Whether it decodes, to letters of few blocks: random pairs of bytes are all over Unicode."""
-    whole = head[: len(head) - len(head) % 4]
-    try:
-        text = codecs.getincrementaldecoder(encoding)().decode(whole)
-    except UnicodeDecodeError:
-        return False
-    controls = sum(ord(letter) in CONTROL_CHARACTERS for letter in text)
-    blocks = len({ord(letter) >> 8 for letter in text})
-    return controls <= MAX_CONTROL_SHARE * len(text) and blocks <= 4 + len(text) // 8
 
 
 def _extension(name: str) -> str:
@@ -197,54 +236,58 @@ def _stem(name: str) -> str:
     return name[:dot] if dot > 0 else name
 
 
-def _agrees(kind: Kind, head: bytes, content: BinaryIO) -> bool:
-    if kind.name == "pdf":
-        return b"%PDF-" in head[:PDF_HEADER_WITHIN]
-    if kind.name == "docx":
-        return _is_docx(head, content)
-    if kind.family == "image":
-        return head.startswith(SIGNATURES[kind.name])
-    if head.lstrip().startswith(b"%PDF-") or not is_text(head):
+def _agrees(kind: Kind, look: Look) -> bool:
+    if not any(evidence.may_fit(look) for evidence in kind.shows):
         return False
-    return kind.name != "eml" or MAIL_HEADER.match(head.removeprefix(codecs.BOM_UTF8)) is not None
+    if kind.family == "archive":
+        return _recognized(look) in (None, kind)
+    if kind.family in ("office", "sheet") and look.is_zip:
+        _check_encryption(look)
+    return True
 
 
-def _is_docx(head: bytes, content: BinaryIO) -> bool:
-    if head.startswith(OLE_START):
-        return _is_encrypted_office(head, content)
-    if not head.startswith(ZIP_START):
-        return False
-    try:
-        members = archive.inspect(content)
-    except archive.Unreadable:
-        return True  # cut off or damaged: the processor says so
-    return any(member.filename.startswith("word/") for member in members)
+def _recognized(look: Look) -> Kind | None:
+    """The first row of the table that fits, but for text, which may be anything."""
+    # What else a container seems to start with is the start of something in it.
+    telling = (Zipped, Compound) if look.is_zip or look.is_compound else (Starts,)
+    return next(
+        (
+            kind
+            for kind in KINDS.values()
+            for evidence in kind.shows
+            if isinstance(evidence, telling) and evidence.fits(look)
+        ),
+        None,
+    )
 
 
-def _is_encrypted_office(head: bytes, content: BinaryIO) -> bool:
-    """[MS-OFFCRYPTO] 1.3.1: the document is the stream EncryptedPackage of a compound file.
+def _check_encryption(look: Look) -> None:
+    """Office programs have ways of their own to lock a file, and open none locked as a ZIP."""
+    if any(map(archive.is_encrypted, look.members or ())):
+        raise BadDocument(
+            "document.encrypted",
+            "The file is locked as a ZIP is. Unpack it with its password and send it again.",
+        )
 
-    The directory's first sector is named at byte 48 of the header ([MS-CFB] 2.2).
-    """
-    sector_bytes = 1 << min(int.from_bytes(head[30:32], "little"), 12)
-    content.seek((int.from_bytes(head[48:52], "little") + 1) * sector_bytes)
-    return "EncryptedPackage".encode("utf-16-le") in content.read(4096)
 
-
-def _disagreement(kind: Kind, head: bytes) -> str:
+def _disagreement(kind: Kind, look: Look) -> str:
     expected = f"The name says {kind.name.upper()}, the content does not."
-    seen = _seen(head)
+    seen = _seen(look)
     if seen and f".{seen.lower()}" not in kind.extensions:
         return f"{expected} It looks like {seen}."
-    if kind.family == "text" and not is_text(head):
+    if kind.family in ("text", "mail") and not look.is_text:
         return f"{expected} It has bytes that are not text."
     return expected
 
 
-def _seen(head: bytes) -> str:
-    """What puremagic takes the bytes for, as an extension; "" when it does not know."""
+def _seen(look: Look) -> str:
+    """What the content looks like; "" when nobody knows."""
+    if recognized := _recognized(look):
+        return recognized.name.upper()
+    if look.is_text:
+        return next(name for name, pattern in TYPICAL_TEXTS if pattern.match(look.text))
     try:
-        found = puremagic.from_string(head)
+        found = puremagic.from_string(look.head)
     except (puremagic.PureError, ValueError):
         return ""
     return str(found).lstrip(".").upper()

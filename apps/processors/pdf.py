@@ -1,15 +1,19 @@
 """PDF, by PDFium: the text layer page by page, and OCR for pages that are pictures."""
 
+import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
 from importlib.metadata import version
 
 import pypdfium2
 import pypdfium2.raw as pdfium
 from PIL import Image
 
-from apps.processors import language, ocr, xberg_reader
+from apps.processors import language, ocr, pdf_guard, xberg_reader
 from apps.processors.errors import BadDocument
+from apps.processors.pdf_notes import notes
 from apps.processors.protocol import Document, Extraction, Page, Report
 
 MAX_PAGES = 2000
@@ -20,7 +24,11 @@ DATES = {"CreationDate": "created_at", "ModDate": "modified_at"}
 PDF_DATE = re.compile(
     r"(?:D:)?(\d{4})(\d\d)(\d\d)(?:(\d\d)(\d\d)(\d\d)?)?(?:(Z)|([+-])(\d\d)'?(\d\d)?)?"
 )
+# PDFium marks the hyphen of a word divided at a line's end with U+FFFE or U+0002 and joins the
+# lines. Before a small letter it goes: it is hardly ever part of the word.
+DIVIDED = re.compile("[\x02\ufffe](?=[a-z\u00df-\u00f6\u00f8-\u00ff])")
 LISTED_PAGES = 20
+LISTED_FILES = 100
 
 
 class PdfProcessor:
@@ -39,13 +47,13 @@ class PdfProcessor:
 
     def run(self, document: Document, report: Report) -> Extraction:
         content = document.path.read_bytes()
+        pdf_guard.check(content)
+        password = document.options.password
         try:
-            pdf = pypdfium2.PdfDocument(content)
+            pdf = pypdfium2.PdfDocument(content, password=password or None)
         except pypdfium2.PdfiumError as error:
             if error.err_code == pdfium.FPDF_ERR_PASSWORD:
-                raise BadDocument(
-                    "document.encrypted", "The PDF is protected by a password."
-                ) from error
+                raise _locked(password) from error
             return self._second_opinion(content, document, report)
         try:
             return self._read(pdf, document, report)
@@ -53,23 +61,25 @@ class PdfProcessor:
             pdf.close()
 
     def _read(self, pdf: pypdfium2.PdfDocument, document: Document, report: Report) -> Extraction:
+        pdf.init_forms()  # before pages are counted or opened
         numbers = _chosen(len(pdf), document)
         reader = _Reader(pdf, self._ocr, document)
         pages = []
-        for done, number in enumerate(numbers):
-            report(done, len(numbers), f"page {number}")
-            pages.append(reader.page(number))
-            report(done + 1, len(numbers), f"page {number}", page=pages[-1])
+        for done, number in enumerate(numbers, 1):
+            looking = partial(report, done - 1, len(numbers), f"page {number}, a picture")
+            pages.append(reader.page(number, looking))
+            report(done, len(numbers), f"page {number}", page=pages[-1])
         if len(reader.damaged) == len(numbers):
             raise BadDocument("document.corrupt", "The PDF is damaged: no page can be read.")
+        attached = _attached(pdf)
         with_ocr = f" + {ocr.VERSION}" if any(page.ocr for page in pages) else ""
         return Extraction(
             pages=tuple(pages),
             kind="pdf",
             engine=self.version + with_ocr,
             language=self._language("\n".join(page.text for page in pages[:10])),
-            metadata=_metadata(pdf),
-            warnings=tuple(reader.warnings(pages)),
+            metadata=_metadata(pdf, attached),
+            warnings=(*reader.warnings(pages), *_not_read(attached)),
             quality="partial" if reader.damaged else "full",
         )
 
@@ -103,35 +113,49 @@ class _Reader:
         self.damaged: list[int] = []
         self.unread: list[int] = []
 
-    def page(self, number: int) -> Page:
+    def page(self, number: int, looking: Callable[[], None]) -> Page:
+        """The page, numbered from 1. `looking` is called when its picture has to be read, which
+        takes long."""
         try:
-            page = self._pdf[number - 1]
-            textpage = page.get_textpage()
+            page = _levelled(self._pdf, number - 1)
+            try:
+                return self._read(page, number, looking)
+            finally:
+                page.close()
         except pypdfium2.PdfiumError:
             self.damaged.append(number)
             return Page(number=number, text="")
+
+    def _read(self, page: pypdfium2.PdfPage, number: int, looking: Callable[[], None]) -> Page:
+        textpage = page.get_textpage()
         text = _tidied(textpage.get_text_bounded())
         textpage.close()
-        try:
-            return self._with_ocr(page, number, text)
-        finally:
-            page.close()
+        read = self._with_ocr(page, Page(number=number, text=text), looking)
+        noted = notes(self._pdf, page)
+        label = self._pdf.get_page_label(number - 1)
+        if not noted and label in ("", str(number)):
+            return read
+        return replace(read, text=f"{read.text}\n\n{noted}".strip(), label=label)
 
-    def _with_ocr(self, page: pypdfium2.PdfPage, number: int, text: str) -> Page:
+    def _with_ocr(self, page: pypdfium2.PdfPage, read: Page, looking: Callable[[], None]) -> Page:
         wanted = self._options.ocr
-        if wanted != "force" and (ocr.enough_letters(text) or not _shows_picture(page)):
-            return Page(number=number, text=text)
+        if wanted != "force" and (ocr.enough_letters(read.text) or not _shows_picture(page)):
+            return read
         if wanted == "never":
-            self.unread.append(number)
-            return Page(number=number, text=text)
+            self.unread.append(read.number)
+            return read
+        looking()
         image, dots_per_inch = _rendered(page)
         seen = self._engine.read(image, self._options.languages, dots_per_inch)
         if not seen.text:
-            return Page(number=number, text=text)
-        return Page(number=number, text=seen.text, ocr=True, confidence=seen.confidence)
+            return read
+        return Page(number=read.number, text=seen.text, ocr=True, confidence=seen.confidence)
 
     def warnings(self, pages: list[Page]) -> Iterator[str]:
         empty = {page.number for page in pages if not page.text.strip()}
+        seen = sum(page.ocr for page in pages)
+        if seen and self._options.ocr != "force":
+            yield f"{_counted(seen)} no text and {'was' if seen == 1 else 'were'} read by OCR."
         if self.damaged:
             yield f"{_listed(self.damaged)} damaged and could not be read."
         if self.unread:
@@ -157,6 +181,24 @@ def _chosen(count: int, document: Document) -> list[int]:
     return numbers
 
 
+def _levelled(pdf: pypdfium2.PdfDocument, index: int) -> pypdfium2.PdfPage:
+    """The page, rewritten in memory as it is shown when it is shown a quarter round: PDFium puts
+    no line ends between lines that run up or down the page."""
+    page = pdf[index]
+    turns = {90: (0, -1, 1, 0), 270: (0, 1, -1, 0)}
+    if page.get_rotation() not in turns:
+        return page
+    (width, height), (left, bottom, right, top) = page.get_size(), page.get_cropbox()
+    shift = (-bottom, right) if page.get_rotation() == 90 else (top, -left)
+    matrix = pdfium.FS_MATRIX(*turns[page.get_rotation()], *shift)
+    pdfium.FPDFPage_TransFormWithClip(page, matrix, None)
+    page.set_rotation(0)
+    page.set_mediabox(0, 0, width, height)
+    page.set_cropbox(0, 0, width, height)
+    page.close()
+    return pdf[index]
+
+
 def _shows_picture(page: pypdfium2.PdfPage) -> bool:
     pictures = page.get_objects(filter=[pdfium.FPDF_PAGEOBJ_IMAGE], max_depth=FORM_DEPTH)
     return next(iter(pictures), None) is not None
@@ -170,19 +212,40 @@ def _rendered(page: pypdfium2.PdfPage) -> tuple[Image.Image, int]:
 
 
 def _tidied(text: str) -> str:
-    # PDFium marks the hyphen of a divided word at a line's end with U+FFFE or U+0002.
-    return text.replace("\r\n", "\n").replace("\ufffe", "-").replace("\x02", "-").strip()
+    if "\x02" in text or "\ufffe" in text:
+        text = DIVIDED.sub("", text).replace("\ufffe", "-").replace("\x02", "-")
+    return text.replace("\r\n", "\n").strip()
 
 
-def _metadata(pdf: pypdfium2.PdfDocument) -> dict[str, str]:
+def _metadata(pdf: pypdfium2.PdfDocument, attached: list[str]) -> dict[str, str]:
     raw = pdf.get_metadata_dict(skip_empty=True)
     found = {ours: raw[theirs] for theirs, ours in METADATA.items() if theirs in raw}
     for theirs, ours in DATES.items():
         if date := iso_date(raw.get(theirs, "")):
             found[ours] = date
-    if attachments := pdf.count_attachments():
-        found["attachments"] = str(attachments)
+    if attached:
+        found["attachments"] = ", ".join(attached)
     return {**found, "pages": str(len(pdf))}
+
+
+def _attached(pdf: pypdfium2.PdfDocument) -> list[str]:
+    """The names of the first files embedded in the PDF."""
+    names = []
+    for number in range(min(pdf.count_attachments(), LISTED_FILES)):
+        with contextlib.suppress(pypdfium2.PdfiumError):  # one that has no name
+            names.append(pdf.get_attachment(number).get_name())
+    return names
+
+
+def _not_read(attached: list[str]) -> Iterator[str]:
+    if attached:
+        yield f"Files inside the PDF are named, not read: {', '.join(attached)}."
+
+
+def _locked(password: str) -> BadDocument:
+    if password:
+        return BadDocument("document.password", "The password does not open the PDF.")
+    return BadDocument("document.encrypted", "The PDF is protected by a password.")
 
 
 def iso_date(pdf_date: str) -> str:
@@ -198,6 +261,10 @@ def iso_date(pdf_date: str) -> str:
     return f"{date}T{hour}:{minute}:{second or '00'}{zone}"
 
 
+def _counted(pages: int) -> str:
+    return "1 page had" if pages == 1 else f"{pages} pages had"
+
+
 def _listed(numbers: list[int]) -> str:
     shown = ", ".join(map(str, numbers[:LISTED_PAGES]))
     more = f" and {len(numbers) - LISTED_PAGES} more" if len(numbers) > LISTED_PAGES else ""
@@ -210,5 +277,6 @@ def _warm() -> None:
     page = pdf.new_page(10, 10)
     page.get_textpage().get_text_bounded()
     _rendered(page)
-    _metadata(pdf)
+    _metadata(pdf, _attached(pdf))
+    notes(pdf, page)
     pdf.close()

@@ -12,6 +12,7 @@ LANGUAGE_CODE = re.compile(r"[A-Za-z][A-Za-z0-9_]{1,31}")
 MAX_PASSWORD = 200
 MAX_LABEL = 200
 MAX_MEMBER_NAME = 1000
+MAX_MEMBERS = 500
 PAGE_RANGES = re.compile(r"\d{1,6}(-\d{1,6})?(,\d{1,6}(-\d{1,6})?){0,99}")
 
 

@@ -1,8 +1,8 @@
 """One document in a child's hands, from the order to the answer, with all limits of time."""
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from apps.processors import errors, wire
@@ -20,6 +20,9 @@ from apps.processors.spawn import Child, Gone
 TICK_SECONDS = 0.05
 SECONDS_BETWEEN_PROGRESS = 0.2
 SECONDS_TO_DIE = 2.0
+MAX_RESULT_BYTES = 64 * 1024 * 1024
+PAGE_BYTES = 200
+"""What a page costs to keep that has no text: there may be any number of them."""
 
 Progress = Callable[[int, int, str], None]
 MALFORMED = (KeyError, TypeError, ValueError, AttributeError, RecursionError)
@@ -74,22 +77,21 @@ class Reading:
         except Gone:
             raise self._autopsy() from None
         except wire.TooLarge:
-            raise self._ended(_too_much(self._partial())) from None
+            raise self.ended(_too_much(self._partial())) from None
         except wire.Garbled as error:
-            detail = "The program that reads the file sent something that makes no sense."
-            raise self._ended(ChildCrashed(0, detail)) from error
+            raise self.ended(nonsense()) from error
 
     def _check(self, started: float, heard: float) -> None:
         """Raise when it is time to end."""
         now = time.monotonic()
         if self.should_stop():
-            raise self._ended(Stopped("Reading was stopped."))
+            raise self.ended(Stopped("Reading was stopped."))
         if now - started > self.budget.seconds:
             detail = f"Reading the file took longer than {_span(self.budget.seconds)}."
-            raise self._ended(OutOfResources("processor.timeout", detail, self._partial()))
+            raise self.ended(OutOfResources("processor.timeout", detail, self._partial()))
         if now - heard > self.budget.silence_seconds:
             detail = f"Reading the file got nowhere for {_span(self.budget.silence_seconds)}."
-            raise self._ended(OutOfResources("processor.stalled", detail, self._partial()))
+            raise self.ended(OutOfResources("processor.stalled", detail, self._partial()))
 
     def _understood(self, message: Mapping[str, Any]) -> Outcome | None:
         """The outcome, when this is the answer. Raises wire.Garbled, and the error it tells of."""
@@ -105,11 +107,14 @@ class Reading:
         done, total, note = message["progress"]
         self._progress = int(done), int(total), str(note)[:200]
         if "page" in message:
-            page = Page.from_json(message["page"])
-            self.page_bytes += len(page.text.encode())
+            self._keep([Page.from_json(message["page"])])
+
+    def _keep(self, pages: Iterable[Page]) -> None:
+        for page in pages:
+            self.page_bytes += _weight(page)
+            if self.page_bytes > MAX_RESULT_BYTES:
+                raise wire.TooLarge
             self.pages.append(page)
-        if self.page_bytes > wire.MAX_MESSAGE_BYTES:
-            raise wire.TooLarge
 
     def _tell(self, *, now: bool = False) -> None:
         """Pass on the last progress, now and then: there may be hundreds of pages a second."""
@@ -122,13 +127,21 @@ class Reading:
         self.usage = numbers(message["usage"])
         usage = Usage(int(self.usage["peak_rss_bytes"]), self.usage["cpu_seconds"])
         if "done" in message:
-            extraction = Extraction.from_json(message["done"])
+            extraction = self._whole(Extraction.from_json(message["done"]), message["sent"])
             return Outcome(extraction, usage.peak_rss_bytes, usage.cpu_seconds)
         error = errors.from_json(message["failed"])
         if isinstance(error, OutOfResources):
             error = _out_of(error.code, self._partial())
         error.usage = usage
         raise error
+
+    def _whole(self, rest: Extraction, sent: int) -> Extraction:
+        """`rest` with the first `sent` of the pages that came before it in front."""
+        if not 0 <= sent <= len(self.pages):
+            raise ValueError(sent)
+        before = self.pages[:sent]
+        self._keep(rest.pages)
+        return replace(rest, pages=(*before, *rest.pages))
 
     def _partial(self) -> Extraction | None:
         if not self.pages:
@@ -152,7 +165,7 @@ class Reading:
         error.usage = self.child.usage()
         return error
 
-    def _ended(self, error: ProcessingError) -> ProcessingError:
+    def ended(self, error: ProcessingError) -> ProcessingError:
         """`error`, after ending the child ourselves."""
         self.child.kill(gently=not isinstance(error, Stopped))
         error.usage = self.child.usage()
@@ -166,9 +179,20 @@ def _out_of(code: str, partial: Extraction | None) -> OutOfResources:
 
 
 def _too_much(partial: Extraction | None) -> OutOfResources:
-    megabytes = wire.MAX_MESSAGE_BYTES // 1024**2
+    megabytes = MAX_RESULT_BYTES // 1024**2
     detail = f"The file holds more text than the {megabytes} MB that are kept of one file."
     return OutOfResources("processor.output", detail, partial)
+
+
+def _weight(page: Page) -> int:
+    """Bytes of text; of its tables instead if they hold more, which stand in the text too."""
+    cells = sum(len(cell) for table in page.tables for row in table for cell in row)
+    return PAGE_BYTES + max(len(page.text.encode()), cells)
+
+
+def nonsense() -> ChildCrashed:
+    """The child is not what it was."""
+    return ChildCrashed(0, "The program that reads the file sent something that makes no sense.")
 
 
 def numbers(raw: Mapping[str, Any]) -> dict[str, float]:

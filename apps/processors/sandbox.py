@@ -1,12 +1,12 @@
 """What the child gives up before it sees a document. Linux in full; elsewhere less, and it says so.
 
 Runs in the child only. Order matters: what the kernel applies per thread (namespace, filter)
-comes before imports, which may start threads; the user comes last, for with the user goes access
-to the interpreter's own files when those lie in somebody's home.
+comes before anything starts threads: the filter first, the fence around files once the modules of
+the processors are imported and before they load their libraries. The user comes last, for with the
+user goes access to the interpreter's own files when those lie in somebody's home.
 """
 
 import contextlib
-import ctypes
 import os
 import pwd
 import resource
@@ -15,54 +15,23 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from apps.processors import linux, seccomp, tessdata
+from apps.processors.landlock import Fence
 
 OPEN_FILES = 256
 THREADS_OF_NOBODY = 1024
 """RLIMIT_NPROC counts every thread of the user, other children's and other programs' too."""
 WRITTEN_FILE_BYTES = 256 * 1024 * 1024
 NOBODY = 65534
+PACKAGE_FOLDERS = ("site-packages", "dist-packages")
 
 PR_SET_PDEATHSIG = 1
 PR_SET_NO_NEW_PRIVS = 38
-PR_SET_SECCOMP = 22
-SECCOMP_MODE_FILTER = 2
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWNET = 0x40000000
-
-# Per machine: the audit architecture, and the numbers of the calls that are refused: socket,
-# io_uring_setup (could open sockets past the filter), ptrace, process_vm_readv,
-# process_vm_writev and pidfd_getfd (reach into another process of the same user).
-FILTERED_CALLS = {
-    "x86_64": (0xC000003E, (41, 425, 101, 310, 311, 438)),
-    "aarch64": (0xC00000B7, (198, 425, 117, 270, 271, 438)),
-}
-X32_CALLS = 0x40000000
-SECCOMP_ALLOW = 0x7FFF0000
-SECCOMP_REFUSE = 0x00050000 | 13  # EACCES
-
-BPF_LOAD = 0x20
-BPF_JUMP_IF_EQUAL = 0x15
-BPF_JUMP_IF_AT_LEAST = 0x35
-BPF_RETURN = 0x06
-CALL_NUMBER_AT = 0
-ARCHITECTURE_AT = 4
-
-
-class Instruction(ctypes.Structure):
-    """`struct sock_filter` of linux/filter.h."""
-
-    _fields_ = (
-        ("code", ctypes.c_uint16),
-        ("if_true", ctypes.c_uint8),
-        ("if_false", ctypes.c_uint8),
-        ("operand", ctypes.c_uint32),
-    )
-
-
-class Program(ctypes.Structure):
-    """`struct sock_fprog` of linux/filter.h."""
-
-    _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.POINTER(Instruction)))
 
 
 def die_with(parent: int) -> str:
@@ -70,7 +39,7 @@ def die_with(parent: int) -> str:
 
     The kernel forgets the wish when the user changes, so it is asked again after that.
     """
-    if _prctl(PR_SET_PDEATHSIG, signal.SIGKILL):
+    if linux.prctl(PR_SET_PDEATHSIG, signal.SIGKILL):
         _exit_unless_child_of(parent)
         return "kernel"
     threading.Thread(target=_watch, args=(parent,), daemon=True).start()
@@ -88,21 +57,26 @@ def _exit_unless_child_of(parent: int) -> None:
         os._exit(1)
 
 
-def cut_network() -> str:
-    """Refuse new sockets to this process. Says how, by what was seen to work.
+def close_calls() -> dict[str, str]:
+    """Refuse sockets, processes and other calls. Says how, by what was seen to work.
 
-    "filter", "namespace", both joined by "+", or "open". The filter is the stronger one: a
-    namespace of its own still reaches the Unix sockets in the file system.
+    "network" is "filter", "namespace", both joined by "+", or "open"; the filter is the stronger
+    one: a namespace of its own still reaches the Unix sockets in the file system. "processes" is
+    "filter" or "open".
     """
     layers = []
-    _prctl(PR_SET_NO_NEW_PRIVS, 1)
-    if os.geteuid() == 0 and _unshare(CLONE_NEWNET):
+    linux.prctl(PR_SET_NO_NEW_PRIVS, 1)
+    if os.geteuid() == 0 and linux.unshare(CLONE_NEWNET):
         layers.append("namespace")
-    if _refuse_calls() and not _can_open_socket():
-        layers.append("filter")
-    if not layers and _unshare(CLONE_NEWUSER | CLONE_NEWNET):
+    filtered = seccomp.refuse_calls()
+    if filtered and not _can_open_socket():
+        layers.insert(0, "filter")
+    if not layers and linux.unshare(CLONE_NEWUSER | CLONE_NEWNET):
         layers.append("namespace")
-    return "+".join(reversed(layers)) or "open"
+    return {
+        "network": "+".join(layers) or "open",
+        "processes": "filter" if filtered and not _can_start_process() else "open",
+    }
 
 
 def _can_open_socket() -> bool:
@@ -113,31 +87,37 @@ def _can_open_socket() -> bool:
     return True
 
 
-def _refuse_calls() -> bool:
-    machine = os.uname().machine
-    if not sys.platform.startswith("linux") or machine not in FILTERED_CALLS:
+def _can_start_process() -> bool:
+    try:
+        child = os.fork()
+    except OSError:
         return False
-    instructions = _filter(machine)
-    array = (Instruction * len(instructions))(*instructions)
-    program = Program(len(instructions), array)
-    return _prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.addressof(program))
+    if child == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
+    return True
 
 
-def _filter(machine: str) -> list[Instruction]:
-    """Refuse the listed calls, and every call that comes by another architecture's door."""
-    architecture, calls = FILTERED_CALLS[machine]
-    tests = [Instruction(BPF_JUMP_IF_AT_LEAST, len(calls) + 1, 0, X32_CALLS)]
-    for left, call in enumerate(reversed(calls)):
-        tests.insert(1, Instruction(BPF_JUMP_IF_EQUAL, left + 1, 0, call))
-    return [
-        Instruction(BPF_LOAD, 0, 0, ARCHITECTURE_AT),
-        Instruction(BPF_JUMP_IF_EQUAL, 1, 0, architecture),
-        Instruction(BPF_RETURN, 0, 0, SECCOMP_REFUSE),
-        Instruction(BPF_LOAD, 0, 0, CALL_NUMBER_AT),
-        *tests,
-        Instruction(BPF_RETURN, 0, 0, SECCOMP_ALLOW),
-        Instruction(BPF_RETURN, 0, 0, SECCOMP_REFUSE),
-    ]
+def fence(folder: str, modules: Iterable[str]) -> Fence:
+    """The fence for who works in `folder` with the processors of the imported `modules`.
+
+    Readable are the standard library, installed packages, the language data of OCR and the
+    top-level packages of the processors; of the rest of the project nothing, for the database may
+    lie there.
+    """
+    installed = [entry for entry in sys.path if Path(entry).name in PACKAGE_FOLDERS]
+    own = [path for module in (__name__, *modules) for path in _code_of(module)]
+    standard_library = Path(os.__file__).parent
+    return Fence(
+        readable=[standard_library, *installed, *tessdata.directories(), *own],
+        writable=[folder],
+    )
+
+
+def _code_of(module: str) -> list[str]:
+    """The folders of the module's top-level package, or its one file."""
+    top = sys.modules[module.partition(".")[0]]
+    return list(getattr(top, "__path__", ())) or [top.__file__ or os.devnull]
 
 
 def limit(memory_bytes: int) -> str:
@@ -172,14 +152,13 @@ def _lower(which: int, value: int) -> bool:
     return True
 
 
-def become_nobody() -> str:
-    """Give up root, if this is root. Says as whom documents are read from now on.
+def become(user: int, group: int) -> str:
+    """Become `nobody()`, if this is root. Says as whom documents are read from now on.
 
     "nobody"; "same user as the worker" when that is not root; "root" when the platform refuses.
     """
     if os.geteuid() != 0:
         return "same user as the worker"
-    user, group = nobody()
     _lower(resource.RLIMIT_NPROC, THREADS_OF_NOBODY)
     try:
         os.setgroups([])
@@ -196,18 +175,3 @@ def nobody() -> tuple[int, int]:
         entry = pwd.getpwnam("nobody")
         return entry.pw_uid, entry.pw_gid
     return NOBODY, NOBODY
-
-
-def _prctl(option: int, argument: int, pointer: int = 0) -> bool:
-    if not sys.platform.startswith("linux"):
-        return False
-    libc = ctypes.CDLL(None, use_errno=True)
-    unsigned = ctypes.c_ulong
-    arguments = (unsigned(argument), unsigned(pointer), unsigned(0), unsigned(0))
-    return bool(libc.prctl(option, *arguments) == 0)
-
-
-def _unshare(flags: int) -> bool:
-    if not sys.platform.startswith("linux"):
-        return False
-    return bool(ctypes.CDLL(None, use_errno=True).unshare(flags) == 0)

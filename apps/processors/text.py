@@ -1,51 +1,50 @@
-"""Plain text and tables of separated values."""
+"""Plain text, and what is written as plain text: Markdown, separated values, JSON, XML."""
 
-import csv
-import re
+from dataclasses import replace
 from importlib.metadata import version
 
-from apps.processors import language
+from apps.processors import jsontext, language, markdown, separated
 from apps.processors.decoding import decode
+from apps.processors.described import Described
 from apps.processors.errors import BadDocument
 from apps.processors.protocol import Document, Extraction, Page, Report
+from apps.processors.xmltext import XmlReader
 
-DELIMITERS = "\t;|,"  # of two that fit equally the first: the other may divide decimals
-DELIMITER_NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
-QUOTED = re.compile(r'"[^"]*"')
-SNIFFED_CHARACTERS = 64 * 1024
+BLANK_BYTES = b" \t\r\n\0\xfe\xff"  # with the marks of UTF-16
 
 
 class TextProcessor:
-    """TXT and CSV. A table keeps its rows as they are; how it is separated goes to metadata."""
+    """The text as it stands, and what it says of itself; of XML the text between the marks."""
 
     name = "text"
     version = f"charset-normalizer {version('charset-normalizer')}"
     operations = frozenset({"extract"})
-    accepts = frozenset({"txt", "csv"})
+    accepts = frozenset({"txt", "md", "csv", "json", "xml"})
 
     def __init__(self) -> None:
         self._language = language.shared()
+        self._xml = XmlReader()
+        jsontext.describe("[1]", "ready.json")
 
     def run(self, document: Document, report: Report) -> Extraction:
         report(0, 1, "reading")
-        text, encoding = decode(document.path.read_bytes())
-        text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
-        if not text.strip():
-            raise BadDocument("document.empty", "There is no text in the file.")
-        metadata = {"encoding": encoding}
-        if document.kind == "csv":
-            metadata |= _described(text)
-        replaced = text.count("\ufffd")
-        warnings = [f"{replaced} characters could not be read."] if replaced else []
-        page = Page(number=1, text=text)
+        content = document.path.read_bytes()
+        if not content.strip(BLANK_BYTES):
+            raise _nothing()
+        if document.kind == "xml":
+            text, metadata = self._xml.read(content)
+            described = Described(metadata, warnings=() if text else ("The XML has no text.",))
+        else:
+            text, described = _plain(content, document)
+        page = Page(number=1, text=text, tables=described.tables)
         report(1, 1, "read")
         return Extraction(
             pages=(page,),
             kind=document.kind,
-            engine=self.version,
+            engine=self._xml.version if document.kind == "xml" else self.version,
             language=self._language(text),
-            metadata=metadata,
-            warnings=(*warnings, *without_pages(document)),
+            metadata=described.metadata,
+            warnings=(*_replaced(text), *described.warnings, *without_pages(document)),
         )
 
 
@@ -54,30 +53,29 @@ def without_pages(document: Document) -> tuple[str, ...]:
     return ("This kind of file has no pages to choose from.",) if document.options.pages else ()
 
 
-def _described(text: str) -> dict[str, str]:
-    delimiter = _delimiter(text)
-    rows = columns = 0
-    try:
-        for row in csv.reader(text.split("\n"), delimiter=delimiter):
-            rows += 1
-            columns = max(columns, len(row))
-    except csv.Error:  # a field longer than the module takes, or NUL; the text itself is kept
-        return {"delimiter": DELIMITER_NAMES[delimiter]}
-    return {
-        "delimiter": DELIMITER_NAMES[delimiter],
-        "rows": str(rows),
-        "columns": str(columns),
-    }
+def _plain(content: bytes, document: Document) -> tuple[str, Described]:
+    text, encoding = decode(content)
+    text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    if not text.strip():
+        raise _nothing()
+    described = _described(document, text)
+    return text, replace(described, metadata={"encoding": encoding, **described.metadata})
 
 
-def _delimiter(text: str) -> str:
-    """The candidate that divides the most first lines into the same number of fields."""
-    lines = QUOTED.sub("", text[:SNIFFED_CHARACTERS]).split("\n")[:100]
+def _described(document: Document, text: str) -> Described:
+    if document.kind == "csv":
+        return separated.describe(text)
+    if document.kind == "md":
+        return markdown.describe(text)
+    if document.kind == "json":
+        return jsontext.describe(text, document.name)
+    return Described()
 
-    def evenness(delimiter: str) -> tuple[int, int]:
-        counts = [line.count(delimiter) for line in lines if line]
-        most_common = max(counts, key=counts.count, default=0)
-        return (counts.count(most_common) if most_common else 0, most_common)
 
-    best = max(DELIMITERS, key=evenness)
-    return best if evenness(best)[1] else ","
+def _replaced(text: str) -> tuple[str, ...]:
+    replaced = text.count("\ufffd")
+    return (f"{replaced} characters could not be read.",) if replaced else ()
+
+
+def _nothing() -> BadDocument:
+    return BadDocument("document.empty", "There is no text in the file.")

@@ -5,6 +5,7 @@ import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import mean
 from typing import Any
 
 from django.utils import timezone
@@ -12,6 +13,7 @@ from django.utils.formats import date_format
 
 from apps.jobs import results, storage
 from apps.jobs.models import FileResult
+from apps.web.file_tables import MAX_TABLES, ShownTable, shown_tables
 
 logger = logging.getLogger(__name__)
 
@@ -28,12 +30,17 @@ BEGINNING = re.compile(r'\{"text": "((?:[^"\\]++|\\u[0-9a-f]{4}|\\[^u])*+)')
 class Excerpt:
     """One page. `number` is its own in the document, `place` (from 1) among the `count` read.
 
+    `label` is what the document calls it, such as a sheet's name; `more_tables` are not shown.
     `has_all` says that these are the pages from 1 on without a gap; `unknown` is what was asked
-    for instead when no page is called that; `ocr` names the pages that were read from a picture.
+    for instead when no page is called that. `ocr` names the pages that were read from a picture;
+    `sure` is the mean of how sure that reading was, in per cent.
     """
 
     number: int
     text: str
+    label: str
+    tables: list[ShownTable]
+    more_tables: int
     is_cut: bool
     is_ocr: bool
     confidence: float | None
@@ -46,6 +53,7 @@ class Excerpt:
     has_all: bool
     unknown: str
     ocr: str
+    sure: float | None
 
 
 @dataclass(frozen=True)
@@ -70,9 +78,14 @@ def excerpt(result: FileResult, asked: str) -> Excerpt | Absent:
     wanted = _number(asked)
     place = numbers.index(wanted) if wanted in numbers else 0
     page = pages[place]
+    tables = page.get("tables", ())
+    shown = shown_tables(tables)
     return Excerpt(
         number=page["number"],
         text=page["text"][:MAX_SHOWN_CHARACTERS],
+        label=page.get("label", ""),
+        tables=shown,
+        more_tables=len(tables) - len(shown) if len(shown) == MAX_TABLES else 0,
         is_cut=len(page["text"]) > MAX_SHOWN_CHARACTERS,
         is_ocr=page["ocr"],
         confidence=page.get("confidence"),
@@ -85,7 +98,14 @@ def excerpt(result: FileResult, asked: str) -> Excerpt | Absent:
         has_all=numbers == list(range(1, len(pages) + 1)),
         unknown=asked[:20] if asked and wanted not in numbers else "",
         ocr=ranges([page["number"] for page in pages if page["ocr"]]),
+        sure=_sure(pages),
     )
+
+
+def _sure(pages: list[dict[str, Any]]) -> float | None:
+    """None when no page says how sure its reading was."""
+    said = [page["confidence"] for page in pages if page.get("confidence") is not None]
+    return mean(said) if said else None
 
 
 def _pages(result: FileResult) -> list[dict[str, Any]]:

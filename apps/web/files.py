@@ -1,5 +1,6 @@
 """The page of one file: its text by page, what it is, and every attempt at it."""
 
+import re
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -15,6 +16,7 @@ from apps.accounts.actor import Actor
 from apps.jobs import storage
 from apps.jobs.errors import JobUnfinished, NothingToRetry
 from apps.jobs.models import BatchFile, FileAttempt
+from apps.jobs.previews import are_drawn
 from apps.jobs.reading import file_of
 from apps.jobs.services import retry_job
 from apps.jobs.states import CLOSED
@@ -27,8 +29,22 @@ from apps.web.file_text import Absent, Excerpt, excerpt
 from apps.web.words import STATE_WORDS, job_title
 
 MAX_ATTEMPTS = 50
-PLAIN = frozenset({"txt", "csv", "eml"})
+PLAIN = frozenset({"txt", "csv", "eml", "md", "json", "xml"})
 """Kinds whose lines are shown as they stand."""
+UNITS = {
+    "pdf": "page",
+    "pptx": "slide",
+    "odp": "slide",
+    "ppt": "slide",
+    "epub": "chapter",
+    "tiff": "frame",
+    "gif": "frame",
+    **{kind.name: "sheet" for kind in KINDS.values() if kind.family == "sheet"},
+    **{kind.name: "part" for kind in KINDS.values() if kind.family == "mail"},
+}
+"""What the pages of a kind are called; of the others, whose pages only we count, just pages."""
+MAX_MEMBERS = 200
+A4 = (210, 297)
 FIRST_METADATA = ("title", "subject", "author", "from", "to", "cc", "date")
 OTHER_LANGUAGES = {"la": "Latin", "zh": "Chinese", "zxx": "none"}
 """Names of languages that are recognized and that Django has no name for."""
@@ -44,19 +60,26 @@ def file(request: HttpRequest, actor: Actor, file_id: UUID) -> HttpResponse:
 def _page(request: HttpRequest, actor: Actor, file: BatchFile, *, told: str = "") -> HttpResponse:
     """The page, which `told` what has just come of the file."""
     text = _text(file, request.GET.get("page", ""))
+    has_original = file.content is not None and storage.path_of(file.content).exists()
     may_retry, why_not = _retry(actor, file)
     context = _live(file) | {
         **_around(file),
         "result": getattr(file, "result", None),
         "text": text,
         "has_text": isinstance(text, Excerpt) or (text is not None and text.is_stored),
-        "has_original": file.content is not None and storage.path_of(file.content).exists(),
+        "has_original": has_original,
+        "has_picture": has_original and isinstance(text, Excerpt) and are_drawn(file),
+        "picture_size": _picture_size(file),
         "may_retry": may_retry,
         "why_no_retry": why_not,
         "took": _took(file),
         "metadata": _metadata(file),
         "language": _language(file),
-        "has_pages": file.kind in KINDS and KINDS[file.kind].family == "pages",
+        "unit": UNITS.get(file.kind, "page"),
+        "has_pages": file.kind in UNITS and _family(file) != "mail",
+        "is_sheet": _family(file) == "sheet" or file.kind == "csv",
+        "is_container": _family(file) == "archive",
+        **_members(file),
         "is_plain": file.kind in PLAIN,
         "told": told,
     }
@@ -154,6 +177,31 @@ def _around(file: BatchFile) -> dict[str, Any]:
         "before": found.get(file.position - 1),
         "after": found.get(file.position + 1),
         "job_title": job_title(file.job.name, found.get(1, file).name, file.job.total),
+    }
+
+
+def _family(file: BatchFile) -> str:
+    """Of its kind; "" for what was rejected before that was known."""
+    return KINDS[file.kind].family if file.kind in KINDS else ""
+
+
+def _picture_size(file: BatchFile) -> tuple[int, int]:
+    """Roughly the shape of a page's picture, in any unit: room is kept for it until it is there."""
+    known = file.result.metadata if hasattr(file, "result") else {}
+    width, height = (str(known.get(side, "")) for side in ("width", "height"))
+    are_numbers = re.fullmatch(r"[1-9]\d{0,5} [1-9]\d{0,5}", f"{width} {height}")
+    return (int(width), int(height)) if are_numbers else A4
+
+
+def _members(file: BatchFile) -> dict[str, Any]:
+    """The first of the documents found inside, how many more, and whether any is unfinished."""
+    shown = ("id", "position", "name", "kind", "state", "size_bytes", "error_detail")
+    members = list(file.members.order_by("position").only(*shown))
+    return {
+        "members": members[:MAX_MEMBERS],
+        "member_count": len(members),
+        "more_members": len(members[MAX_MEMBERS:]),
+        "members_move": any(member.state in UNFINISHED for member in members),
     }
 
 

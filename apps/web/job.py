@@ -32,7 +32,7 @@ asking = require_http_methods(["GET", "HEAD", "POST"])
 @require_safe
 @members_only
 def job(request: HttpRequest, actor: Actor, job_id: UUID) -> HttpResponse:
-    """The page; `state` shows only the files in it. Raises NotFound."""
+    """The page; `state` shows only the files in it, `page` more of them. Raises NotFound."""
     page = _page(request, actor, job_of(actor, job_id))
     return render(request, "web/job.html", {"page": page})
 
@@ -88,7 +88,8 @@ def delete(request: HttpRequest, actor: Actor, job_id: UUID) -> HttpResponse:
 
 
 def _page(request: HttpRequest, actor: Actor, found: BatchJob) -> JobPage:
-    return JobPage(found, actor, chosen=request.GET.get("state", ""))
+    chosen, number = request.GET.get("state", ""), request.GET.get("page", "")
+    return JobPage(found, actor, chosen=chosen, number=number)
 
 
 def _has_news(request: HttpRequest, found: BatchJob) -> bool:

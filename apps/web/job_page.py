@@ -2,17 +2,19 @@
 
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from urllib.parse import urlencode
 
+from django.core.paginator import Page, Paginator
 from django.urls import reverse
 from django.utils import timezone
 
 from apps.accounts.actor import Actor
 from apps.core.errors import NotFound
 from apps.jobs.live import Live, live_from
-from apps.jobs.models import BatchFile, BatchJob, FileResult
+from apps.jobs.models import CONTAINERS, BatchFile, BatchJob, FileResult
 from apps.jobs.results import files_in_order
 from apps.jobs.services import runs_again
 from apps.jobs.states import CLOSED, FILE_STATES, OPEN, JobState
@@ -21,6 +23,8 @@ from apps.queue.states import UNFINISHED, State
 from apps.web import words
 from apps.web.rows import nobody_works
 
+PER_PAGE = 100
+"""Rows of the table that one page shows."""
 FEW_FILES = 10
 """Up to so many, a filter by state would only be in the way."""
 QUARTER = 25
@@ -28,9 +32,12 @@ QUARTER = 25
 
 @dataclass(frozen=True)
 class Row:
-    """A file in the table."""
+    """A file in the table; `container` is what it was found in, if anything, and `inside` how many
+    files were found in it."""
 
     file: BatchFile
+    container: BatchFile | None = None
+    inside: int = 0
 
     @property
     def result(self) -> FileResult | None:
@@ -83,20 +90,25 @@ class Question:
 
 
 class JobPage:
-    """One job as `actor` sees it; in the table only its files in state `chosen`, if that is one.
+    """One job as `actor` sees it; in the table only its files in state `chosen`, if that is one,
+    and of these page `number`.
 
     The job was read before its files are, and all that moves is told from one reading of these:
     so what is shown may be ahead of the revision it goes by, and never behind it. Raises NotFound
     when the job is gone.
     """
 
-    def __init__(self, job: BatchJob, actor: Actor, *, chosen: str = "") -> None:
+    def __init__(self, job: BatchJob, actor: Actor, *, chosen: str = "", number: str = "") -> None:
         self.job = job
         self.actor = actor
         self.chosen = chosen if chosen in FILE_STATES else ""
+        self._number = number
         self.files = files_in_order(job)
         if not self.files:  # deleted since it was found
             raise NotFound("There is no such job.")
+        # Read after the files: what they come to may be less than what was shown before.
+        floors = BatchJob.objects.filter(pk=job.pk).values_list("progress_floor", flat=True)
+        self._floor = floors.first() or 0.0
         self._read_at = int(time.time())
 
     # --- who and what
@@ -118,8 +130,13 @@ class JobPage:
     @cached_property
     def live(self) -> Live:
         states = Counter(file.state for file in self.files)
-        begun = sum(file.progress for file in self.files if file.state in UNFINISHED)
-        return live_from(self.job, states, begun)
+        states["total"] = len(self.files)
+        begun = sum(
+            file.progress
+            for file in self.files
+            if file.state in UNFINISHED and file.kind not in CONTAINERS
+        )
+        return live_from(self.job, states, begun, self._floor)
 
     @property
     def done(self) -> int:
@@ -159,9 +176,37 @@ class JobPage:
 
     # --- the table
 
+    @cached_property
+    def sheet(self) -> Page[BatchFile]:
+        """The part of the files that is shown; the nearest where there is no such page."""
+        files = [file for file in self.files if self.chosen in ("", file.state)]
+        return Paginator(files, PER_PAGE).get_page(self._number)
+
     @property
     def rows(self) -> list[Row]:
-        return [Row(file) for file in self.files if self.chosen in ("", file.state)]
+        containers = {file.pk: file for file in self.files if file.kind in CONTAINERS}
+        inside = Counter(file.parent_id for file in self.files)
+        return [
+            Row(file, containers[file.parent_id] if file.parent_id else None, inside[file.pk])
+            for file in self.sheet
+        ]
+
+    @property
+    def previous(self) -> str:
+        """The address of the rows before these; empty where there are none."""
+        return self._at(self.sheet.previous_page_number()) if self.sheet.has_previous() else ""
+
+    @property
+    def next(self) -> str:
+        return self._at(self.sheet.next_page_number()) if self.sheet.has_next() else ""
+
+    def _at(self, number: int) -> str:
+        return _with_query(reverse("web:job", args=[self.job.pk]), self._shown(number))
+
+    def _shown(self, number: int) -> dict[str, str | int]:
+        """The query of a page of the table."""
+        chosen: dict[str, str | int] = {"state": self.chosen} if self.chosen else {}
+        return chosen | ({"page": number} if number > 1 else {})
 
     @property
     def chips(self) -> list[Chip]:
@@ -208,10 +253,13 @@ class JobPage:
     @property
     def poll_url(self) -> str:
         """Where to ask for what is newer than this."""
-        known: dict[str, str | int] = {"revision": self.job.revision, "at": self._read_at}
-        if self.chosen:
-            known["state"] = self.chosen
-        return f"{reverse('web:job-live', args=[self.job.pk])}?{urlencode(known)}"
+        known = {"revision": self.job.revision, "at": self._read_at}
+        url = reverse("web:job-live", args=[self.job.pk])
+        return _with_query(url, known | self._shown(self.sheet.number))
+
+
+def _with_query(url: str, query: Mapping[str, str | int]) -> str:
+    return f"{url}?{urlencode(query)}" if query else url
 
 
 def cancel_question(job: BatchJob) -> Question:

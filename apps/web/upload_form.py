@@ -14,7 +14,7 @@ from apps.jobs.errors import NoFiles, StorageFull
 from apps.jobs.storage import check_room, refusing_when_full
 from apps.processors import registry
 from apps.processors.kinds import KINDS
-from apps.processors.protocol import MAX_LANGUAGES
+from apps.processors.protocol import MAX_LANGUAGES, MAX_PASSWORD
 from apps.queue.models import PRIORITIES
 from apps.web.words import joined
 
@@ -27,7 +27,7 @@ OPERATIONS = {
 }
 OCR_MODES = {"auto": "Where a page has no text", "never": "Never", "force": "On every page"}
 DEFAULTS = {"priority": "normal", "ocr": "auto"}
-FIELDS = frozenset({"operation", "priority", "name", "languages", "pages", "ocr"})
+FIELDS = frozenset({"operation", "priority", "name", "languages", "pages", "ocr", "password"})
 LANGUAGES = {
     "ara": "Arabic",
     "ces": "Czech",
@@ -82,11 +82,13 @@ class NewJobForm:
     """The form, filled with what was `given` before, and why that was refused."""
 
     max_languages = MAX_LANGUAGES
+    max_password = MAX_PASSWORD
 
     def __init__(
         self, given: Mapping[str, str] | None = None, error: DocmillError | None = None
     ) -> None:
-        self.given = given or {}
+        # Nothing on a page is to show a password again.
+        self.given = {name: text for name, text in (given or {}).items() if name != "password"}
         self.error = error
         self.max_files = settings.BATCH_MAX_FILES
         self.max_bytes = settings.BATCH_MAX_FILE_BYTES
@@ -131,6 +133,11 @@ class NewJobForm:
         named = {code: LANGUAGES.get(code, code) for code in registry.languages()}
         chosen = {code for code in named if f"{LANGUAGE}{code}" in self.given}
         return _choices(dict(sorted(named.items(), key=lambda each: each[1])), chosen)
+
+    @property
+    def usual_languages(self) -> str:
+        """Those for OCR where none is chosen, in words."""
+        return joined([LANGUAGES.get(code, code) for code in settings.OCR_LANGUAGES])
 
     @property
     def summary(self) -> str:
@@ -178,6 +185,7 @@ def api_fields(given: Mapping[str, str]) -> dict[str, str]:
         "languages": [name.removeprefix(LANGUAGE) for name in given if name.startswith(LANGUAGE)],
         "pages": fields.pop("pages", ""),
         "ocr": fields.pop("ocr", DEFAULTS["ocr"]),
+        "password": fields.pop("password", ""),
     }
     return fields | {"options": json.dumps(options)}
 

@@ -288,7 +288,9 @@
     body.append("operation", operation() ? operation().value : "");
     body.append("priority", field("priority"));
     body.append("name", field("name"));
-    body.append("options", JSON.stringify({ languages, pages: field("pages"), ocr: field("ocr") }));
+    body.append("options", JSON.stringify({
+      languages, pages: field("pages"), ocr: field("ocr"), password: field("password"),
+    }));
     for (const { file } of sent) body.append("file", file, file.name);
     return body;
   }

@@ -32,7 +32,8 @@ def test_tells_how_documents_are_kept_in(valkey: Valkey) -> None:
     out = StringIO()
     call_command("health", "--json", stdout=out)
     isolation = json.loads(out.getvalue())["isolation"]
-    assert set(isolation) == {"user", "network", "memory", "parents_death", "weaknesses"}
+    layers = {"user", "network", "processes", "files", "memory", "parents_death"}
+    assert set(isolation) == {*layers, "weaknesses"}
     assert isolation["network"] != "open"
     text = StringIO()
     call_command("health", stdout=text)

@@ -13,6 +13,8 @@ VITAL = frozenset({"database"})
     [
         ("connected", "connected", "healthy"),
         ("ok", "disabled", "healthy"),
+        ("ok", "isolated", "healthy"),
+        ("ok", "weak", "degraded"),
         ("connected", "failed", "degraded"),
         ("connected", "timeout", "degraded"),
         ("connected", "degraded", "degraded"),

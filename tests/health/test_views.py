@@ -50,6 +50,7 @@ def test_everything_up(path: str) -> None:
         "database": "connected",
         "redis": "connected",
         "monitoring": "disabled",
+        "sandbox": "isolated",
     }
     assert body["checks"]["database"]["type"] == connection.vendor
     assert body["checks"]["redis"]["type"] == "valkey"

@@ -22,7 +22,7 @@ from apps.processors import registry
 from apps.queue.retry import FailureClass
 from tests.batches import submit
 from tests.conftest import ClientFor
-from tests.jobs.forms import accepted, body, field, part
+from tests.jobs.forms import SAMPLES, accepted, body, field, part
 from tests.jobs.runs import fail_next, read_next
 from tests.journeys.test_tenancy import routes
 
@@ -99,7 +99,8 @@ def test_every_view_says_what_it_is_and_shows_every_method(view: Any) -> None:
 
 
 def test_every_example_works(alice_api: APIClient, client: Client, bob: User) -> None:
-    job = accepted(alice_api, part(), part(b"b", "b.txt"))
+    pdf = (SAMPLES / "hausordnung.pdf").read_bytes()  # it has pictures of its pages
+    job = accepted(alice_api, part(pdf, "a.pdf"), part(b"b", "b.txt"))
     read_next()
     fail_next()
     read = str(BatchFile.objects.get(state="succeeded").pk)

@@ -45,6 +45,8 @@ DETAILS = {
     "api/batch/files/<uuid:file_id>/result": ["GET"],
     "api/batch/files/<uuid:file_id>/content": ["GET"],
 }
+PICTURES = {"api/batch/files/<uuid:file_id>/pages/<int:number>/image": ["GET"]}
+"""As DETAILS are, but texts, which the files here are, have none."""
 PAGES = {"": ["GET"], "jobs": ["GET"], "jobs/new": ["GET", "POST"]}
 PAGE_DETAILS = {
     "jobs/<uuid:job_id>": ["GET"],
@@ -91,6 +93,7 @@ def cases(*tables: dict[str, list[str]]) -> list[tuple[str, str]]:
 
 
 CASES = cases(DETAILS)
+FOREIGN_CASES = cases(DETAILS, PICTURES)
 
 
 @pytest.fixture
@@ -109,7 +112,10 @@ def job(alice_api: APIClient, bob: User) -> dict[str, Any]:
 
 
 def filled_in(route: str, job: dict[str, Any], file: BatchFile) -> str:
-    return "/" + route.replace("<uuid:job_id>", job["id"]).replace("<uuid:file_id>", str(file.pk))
+    names = {"<uuid:job_id>": job["id"], "<uuid:file_id>": str(file.pk), "<int:number>": "1"}
+    for name, value in names.items():
+        route = route.replace(name, value)
+    return f"/{route}"
 
 
 def everything() -> list[list[dict[str, Any]]]:
@@ -129,6 +135,7 @@ def test_every_route_has_its_place_here() -> None:
         **LISTS,
         **MAKES,
         **DETAILS,
+        **PICTURES,
         **PAGES,
         **PAGE_DETAILS,
         **OF_ONES_OWN_SESSION,
@@ -146,7 +153,7 @@ def test_every_route_has_its_place_here() -> None:
 # --- the API ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("route", "verb"), CASES)
+@pytest.mark.parametrize(("route", "verb"), FOREIGN_CASES)
 def test_what_is_another_organizations_is_not_there(
     charlie_api: APIClient, job: dict[str, Any], route: str, verb: str
 ) -> None:
@@ -180,7 +187,7 @@ def test_a_browser_that_is_signed_in_elsewhere_sees_nothing_either(
 ) -> None:
     browser = client_for(charlie)
     for file in BatchFile.objects.all():
-        for route, verb in CASES:
+        for route, verb in FOREIGN_CASES:
             answer = browser.generic(verb, filled_in(route, job, file), headers=HTML)
             assert answer.status_code == 404, route
             check_nothing_foreign(answer)
@@ -209,7 +216,7 @@ def test_without_a_good_key_nobody_comes_in(
 ) -> None:
     api = APIClient() if token is None else api_for(token)
     file = BatchFile.objects.filter(state="succeeded").get()
-    for route, verb in cases(DETAILS, LISTS, MAKES):
+    for route, verb in cases(DETAILS, PICTURES, LISTS, MAKES):
         answer = api.generic(verb, filled_in(route, job, file))
         assert (answer.status_code, answer.json()["code"]) == (401, code), route
         assert answer["WWW-Authenticate"] == 'Bearer realm="docmill"'

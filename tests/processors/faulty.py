@@ -15,6 +15,8 @@ from pathlib import Path
 from apps.processors.errors import BadDocument, Unavailable
 from apps.processors.protocol import Document, Extraction, Page, Report
 
+OWN_STATUS = os.open("/proc/self/status", os.O_RDONLY)  # while that can be opened
+
 
 def said(text: str) -> Extraction:
     return Extraction(pages=(Page(1, text),), kind="txt", engine="faulty 1")
@@ -156,7 +158,7 @@ class FaultyProcessor:
 
     def show_self(self, rest: str, report: Report) -> Extraction:
         status = dict(
-            line.split(":\t", 1) for line in Path("/proc/self/status").read_text().splitlines()
+            line.split(":\t", 1) for line in os.pread(OWN_STATUS, 65536, 0).decode().splitlines()
         )
         return said(
             json.dumps(

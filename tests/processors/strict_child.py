@@ -5,7 +5,6 @@ home; so a library that imports on first use is found on every machine. And its 
 when the tests' own are.
 """
 
-import os
 import sys
 from collections.abc import Sequence
 from importlib.abc import MetaPathFinder
@@ -28,28 +27,25 @@ class NoMoreImports(MetaPathFinder):
 
 def main(coverage_file: str) -> None:
     save = counted(coverage_file) if coverage_file else lambda: None
-    become_nobody, answer = sandbox.become_nobody, child._answer
+    become, answer, fence = sandbox.become, child._answer, sandbox.Fence
 
-    def drop() -> str:
-        save()
-        hand_over(coverage_file)
-        user = become_nobody()
+    def drop(user: int, group: int) -> str:
+        became = become(user, group)
+        save()  # not before: who made the file goes on writing it
         sys.meta_path.insert(0, NoMoreImports())
-        return user
+        return became
 
     def answer_and_save(*arguments: Any) -> None:
         answer(*arguments)
         save()
 
-    sandbox.become_nobody, child._answer = drop, answer_and_save
+    def with_a_gate(*, readable: list[Any], writable: list[Any]) -> Any:
+        gate = [Path(coverage_file).parent] if coverage_file else []
+        return fence(readable=readable, writable=[*writable, *gate])
+
+    sandbox.become, child._answer = drop, answer_and_save
+    sandbox.Fence = with_a_gate  # type: ignore[assignment,misc]  # called, and nothing else
     child.main()
-
-
-def hand_over(coverage_file: str) -> None:
-    """What was saved as root goes on being written as the user it becomes."""
-    if coverage_file and os.geteuid() == 0:
-        for saved in Path(coverage_file).parent.glob(f"*.pid{os.getpid()}.*"):
-            os.chown(saved, *sandbox.nobody())
 
 
 def counted(coverage_file: str) -> Any:

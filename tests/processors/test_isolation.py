@@ -74,11 +74,13 @@ def test_the_original_is_read_where_the_child_could_not(do: Do, tmp_path: Path) 
 def test_the_isolation_in_force_is_told() -> None:
     isolation = isolation_in_force()
     assert "filter" in isolation.network
+    assert isolation.processes == "filter"
+    assert isolation.files.startswith("landlock")
     assert isolation.memory == "capped"
     assert isolation.parents_death == "kernel"
+    assert isolation.weaknesses == []
     if os.geteuid() == 0:
         assert isolation.user == "nobody"
-        assert isolation.weaknesses == []
 
 
 def open_files() -> int:

@@ -6,6 +6,7 @@ import pytest
 
 from apps.processors.errors import BadDocument
 from apps.processors.kinds import KINDS, check_name, identify
+from tests.processors.test_compound import compound_file
 
 pytestmark = pytest.mark.once
 
@@ -16,23 +17,37 @@ PDF = b"%PDF-1.7\n1 0 obj"
 ELF = b"\x7fELF\x02\x01\x01" + b"\x00" * 40
 
 
-def zipped(*names: str, content: bytes = b"<x/>") -> bytes:
+def zipped(
+    *names: str,
+    mimetype: str = "",
+    content: bytes = b"<x/>",
+    method: int = zipfile.ZIP_DEFLATED,
+) -> bytes:
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(buffer, "w", method) as archive:
+        if mimetype:
+            archive.writestr("mimetype", mimetype)
         for name in names:
             archive.writestr(name, content)
     return buffer.getvalue()
 
 
-def compound_file(stream: str) -> bytes:
-    """The header of an OLE2 file and its directory, which names one stream."""
-    header = bytearray(bytes.fromhex("d0cf11e0a1b11ae1").ljust(512, b"\x00"))
-    header[30:32] = (9).to_bytes(2, "little")
-    header[48:52] = (3).to_bytes(4, "little")
-    return bytes(header) + b"\x00" * 512 * 3 + stream.encode("utf-16-le").ljust(512, b"\x00")
-
-
-DOCX = zipped("[Content_Types].xml", "word/document.xml")
+UNTAKEN = "document.unsupported"
+OTHER = "document.mislabelled"
+ODF = "application/vnd.oasis.opendocument"
+PARTS = "[Content_Types].xml"
+DOCX = zipped(PARTS, "word/document.xml")
+PPTX = zipped(PARTS, "ppt/presentation.xml")
+XLSX = zipped(PARTS, "xl/workbook.xml")
+XLSB = zipped(PARTS, "xl/workbook.bin")
+ODT = zipped("content.xml", mimetype=f"{ODF}.text", method=zipfile.ZIP_STORED)
+ODS = zipped("content.xml", mimetype=f"{ODF}.spreadsheet\n")
+EPUB = zipped("META-INF/container.xml", mimetype="application/epub+zip")
+ZIP = zipped("letters/first.txt", "second.txt")
+RTF = rb"{\rtf1\ansi Hello}"
+LOCKED = compound_file("EncryptionInfo", "EncryptedPackage")
+OLD = compound_file("WordDocument")
+HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + b"\1" * 20
 
 TAKEN = [
     ("a.pdf", PDF, "pdf"),
@@ -40,7 +55,46 @@ TAKEN = [
     ("late header.pdf", b"\n" * 1000 + b"%PDF-1.4", "pdf"),
     ("a.docx", DOCX, "docx"),
     ("cut off.docx", DOCX[:60], "docx"),
-    ("locked.docx", compound_file("EncryptedPackage"), "docx"),
+    ("locked.docx", LOCKED, "docx"),
+    ("locked.pptx", LOCKED, "pptx"),
+    ("locked.xlsx", LOCKED, "xlsx"),
+    ("locked.xlsb", LOCKED, "xlsb"),
+    ("a.pptx", PPTX, "pptx"),
+    ("a.xlsx", XLSX, "xlsx"),
+    ("a.xlsb", XLSB, "xlsb"),
+    ("a.odt", ODT, "odt"),
+    ("packed mimetype.ods", ODS, "ods"),
+    ("a.odp", zipped(mimetype=f"{ODF}.presentation"), "odp"),
+    ("a.epub", EPUB, "epub"),
+    ("no mimetype.epub", zipped("META-INF/container.xml"), "epub"),
+    ("a.zip", ZIP, "zip"),
+    ("no members.zip", zipped(), "zip"),
+    ("cut off.zip", ZIP[:60], "zip"),
+    ("pdf within.zip", zipped("a.pdf", content=PDF, method=zipfile.ZIP_STORED), "zip"),
+    ("a.rtf", RTF, "rtf"),
+    ("a.doc", compound_file("\x01CompObj", "WordDocument", "1Table"), "doc"),
+    ("a.ppt", compound_file("Pictures", "PowerPoint Document"), "ppt"),
+    ("a.xls", compound_file("Workbook"), "xls"),
+    ("excel 95.xls", compound_file("Book"), "xls"),
+    ("a.msg", compound_file("__nameid_version1.0", "__properties_version1.0"), "msg"),
+    ("directory in two places.doc", compound_file(*"abc", "WordDocument", filling=90), "doc"),
+    ("cut off.doc", compound_file("WordDocument")[:700], "doc"),
+    ("a.tiff", b"II*\0" + b"\1" * 20, "tiff"),
+    ("big endian.tif", b"MM\0*" + b"\1" * 20, "tiff"),
+    ("big.tif", b"II+\0" + b"\1" * 20, "tiff"),
+    ("a.webp", b"RIFF\x24\0\0\0WEBPVP8 " + b"\1" * 20, "webp"),
+    ("a.gif", b"GIF89a" + b"\0" * 20, "gif"),
+    ("a.heic", HEIC, "heic"),
+    ("a.heif", HEIC.replace(b"ftypheic", b"ftypmif1"), "heic"),
+    ("a.md", b"no heading", "md"),
+    ("a.json", b'\xef\xbb\xbf {"a": 1}', "json"),
+    ("number.json", b"-12", "json"),
+    ("lines.jsonl", b'{"a": 1}\n{"a": 2}', "json"),
+    ("wide.json", '{"größe": 1}'.encode("utf-16"), "json"),
+    ("a.xml", b"<?xml version='1.0'?><a/>", "xml"),
+    ("wide.xml", "<a>ä</a>".encode("utf-16"), "xml"),
+    ("late markup.html", b"Some words first, <b>then</b> more.", "html"),
+    ("xml.txt", b"<?xml version='1.0'?><a/>", "txt"),
     ("a.png", PNG, "png"),
     ("a.jpg", JPEG, "jpeg"),
     ("a.jpeg", JPEG, "jpeg"),
@@ -69,29 +123,43 @@ TAKEN = [
 
 REFUSED = [
     ("empty.txt", b"", "document.empty"),
-    ("a.exe", b"MZ" + b"\x00" * 60, "document.unsupported"),
-    ("a.xyz", b"plain", "document.unsupported"),
-    ("no extension", b"plain", "document.unsupported"),
-    (".pdf", PDF, "document.unsupported"),
-    ("elf.pdf", ELF, "document.unsupported"),
-    ("elf.txt", ELF, "document.unsupported"),
-    ("dos.docx", b"MZ\x90\x00\x03" + b"\x00" * 60, "document.unsupported"),
-    ("mach-o.png", bytes.fromhex("cffaedfe") + b"\x00" * 20, "document.unsupported"),
-    ("java.jpg", bytes.fromhex("cafebabe") + b"\x00" * 20, "document.unsupported"),
-    ("script.txt", b"#!/bin/sh\nrm -rf /", "document.unsupported"),
-    ("marked script.csv", b"\xef\xbb\xbf#!/bin/sh\n", "document.unsupported"),
-    ("zip.pdf", DOCX, "document.mislabelled"),
-    ("pdf.docx", PDF, "document.mislabelled"),
-    ("other zip.docx", zipped("mimetype", "content.xml"), "document.mislabelled"),
-    ("old word.docx", compound_file("WordDocument"), "document.mislabelled"),
-    ("pdf.txt", PDF, "document.mislabelled"),
-    ("png.jpg", PNG, "document.mislabelled"),
-    ("jpeg.png", JPEG, "document.mislabelled"),
-    ("text.png", b"plain", "document.mislabelled"),
-    ("png.txt", PNG, "document.mislabelled"),
-    ("zip.csv", DOCX, "document.mislabelled"),
-    ("noise.txt", bytes(range(256)) * 30, "document.mislabelled"),
-    ("no headers.eml", b"Hello,\nthis is only text.", "document.mislabelled"),
+    ("a.exe", b"MZ" + b"\x00" * 60, UNTAKEN),
+    ("a.xyz", b"plain", UNTAKEN),
+    ("no extension", b"plain", UNTAKEN),
+    (".pdf", PDF, UNTAKEN),
+    ("elf.pdf", ELF, UNTAKEN),
+    ("elf.txt", ELF, UNTAKEN),
+    ("dos.docx", b"MZ\x90\x00\x03" + b"\x00" * 60, UNTAKEN),
+    ("mach-o.png", bytes.fromhex("cffaedfe") + b"\x00" * 20, UNTAKEN),
+    ("java.jpg", bytes.fromhex("cafebabe") + b"\x00" * 20, UNTAKEN),
+    ("shortcut.txt", bytes.fromhex("4c0000000114020000000000c000000000000046"), UNTAKEN),
+    ("package.zip", b"!<arch>\ndebian-binary   1", UNTAKEN),
+    ("package.txt", bytes.fromhex("edabeedb0300"), UNTAKEN),
+    ("a.bat", b"@echo off", UNTAKEN),
+    ("a.ps1", b"Get-Item .", UNTAKEN),
+    ("script.txt", b"#!/bin/sh\nrm -rf /", UNTAKEN),
+    ("marked script.csv", b"\xef\xbb\xbf#!/bin/sh\n", UNTAKEN),
+    ("zip.pdf", DOCX, OTHER),
+    ("pdf.docx", PDF, OTHER),
+    ("other zip.docx", zipped("mimetype", "content.xml"), OTHER),
+    ("old word.docx", compound_file("WordDocument"), OTHER),
+    ("locked.doc", LOCKED, OTHER),
+    ("locked.odt", LOCKED, OTHER),
+    ("workbook within.xls", compound_file("ObjectPool", inside="Workbook"), OTHER),
+    ("mislabelled parts.docx", zipped("word/document.xml"), OTHER),
+    ("markup.json", b"<html></html>", OTHER),
+    ("words.xml", b"Hello", OTHER),
+    ("words.html", b"Hello", OTHER),
+    ("rtf.txt", RTF, OTHER),
+    ("rtf.doc", RTF, OTHER),
+    ("pdf.txt", PDF, OTHER),
+    ("png.jpg", PNG, OTHER),
+    ("jpeg.png", JPEG, OTHER),
+    ("text.png", b"plain", OTHER),
+    ("png.txt", PNG, OTHER),
+    ("zip.csv", DOCX, OTHER),
+    ("noise.txt", bytes(range(256)) * 30, OTHER),
+    ("no headers.eml", b"Hello,\nthis is only text.", OTHER),
 ]
 
 
@@ -120,9 +188,56 @@ def test_random_bytes_are_no_text(seed: int) -> None:
             identify(name, io.BytesIO(noise))
 
 
-def test_a_refusal_says_what_the_file_looks_like() -> None:
-    with pytest.raises(BadDocument, match=r"says JPEG.*looks like PNG"):
-        identify("a.jpg", io.BytesIO((SAMPLES / "survey.png").read_bytes()))
+SEEN = [
+    ("a.jpg", (SAMPLES / "survey.png").read_bytes(), "PNG"),
+    ("a.zip", DOCX, "DOCX"),
+    ("a.docx", ZIP, "ZIP"),
+    ("a.docx", XLSX, "XLSX"),
+    ("a.xlsx", XLSB, "XLSB"),
+    ("a.odt", ODS, "ODS"),
+    ("a.zip", EPUB, "EPUB"),
+    ("a.doc", RTF, "RTF"),
+    ("a.xls", compound_file("WordDocument", inside="Workbook"), "DOC"),
+    ("a.png", HEIC, "HEIC"),
+    ("a.xls", b"<html><table><tr><td>1</td></tr></table></html>", "HTML"),
+    ("a.pdf", b"<?xml version='1.0'?>", "XML"),
+    ("a.xlsx", b'[{"a": 1}]', "JSON"),
+    ("a.xlsx", b"a;b\n1;2", "plain text"),
+    ("a.txt", b"%PDF-1.7\n", "PDF"),
+    ("a.pdf", b"OggS\0\2" + b"\0" * 60, "OGG"),
+]
+
+
+@pytest.mark.parametrize(("name", "content", "seen"), SEEN)
+def test_a_refusal_says_what_the_file_looks_like(name: str, content: bytes, seen: str) -> None:
+    with pytest.raises(BadDocument) as caught:
+        identify(name, io.BytesIO(content))
+    said = name.rpartition(".")[2].upper().replace("JPG", "JPEG")
+    assert caught.value.detail == (
+        f"The name says {said}, the content does not. It looks like {seen}."
+    )
+
+
+def encrypted(content: bytes) -> bytes:
+    """As if ZipCrypto had been used on every member."""
+    changed = bytearray(content)
+    for signature, flags in ((b"PK\x01\x02", 8), (b"PK\x03\x04", 6)):
+        at = changed.find(signature)
+        while at >= 0:
+            changed[at + flags] |= 1
+            at = changed.find(signature, at + 1)
+    return bytes(changed)
+
+
+def test_an_encrypted_zip_is_taken_for_its_password_may_be_known() -> None:
+    assert identify("a.zip", io.BytesIO(encrypted(ZIP))).name == "zip"
+
+
+@pytest.mark.parametrize(("name", "content"), [("a.docx", DOCX), ("a.epub", EPUB)])
+def test_an_office_file_locked_as_a_zip_opens_nowhere(name: str, content: bytes) -> None:
+    with pytest.raises(BadDocument) as caught:
+        identify(name, io.BytesIO(encrypted(content)))
+    assert caught.value.code == "document.encrypted"
 
 
 def test_a_refusal_does_not_contradict_itself() -> None:
@@ -201,7 +316,8 @@ def test_only_the_beginning_is_read() -> None:
             self.taken += len(piece)
             return piece
 
-    for name, start in (("a.pdf", PDF), ("a.png", PNG), ("a.txt", b"plain "), ("a.docx", DOCX)):
+    starts = {"a.pdf": PDF, "a.png": PNG, "a.txt": b"plain ", "a.docx": DOCX, "a.doc": OLD}
+    for name, start in starts.items():
         content = Watched(start + b"plain" * 1_000_000)
         identify(name, content)
         assert content.taken < 100_000

@@ -58,7 +58,7 @@ def test_slow_libraries_stay_out_of_the_web_process() -> None:
     import subprocess
 
     code = (
-        "import apps.processors.pdf, apps.processors.docx, apps.processors.text, sys;"
+        "import apps.processors.pdf, apps.processors.office, apps.processors.text, sys;"
         "print([name for name in ('xberg', 'numpy', 'py3langid') if name in sys.modules])"
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

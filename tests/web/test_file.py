@@ -142,7 +142,7 @@ def test_a_partial_reading_is_explained(alice_web: Client, acme: Organization) -
     submit(acme, "holes")
     file = read_pages(Page(number=1, text="a"), quality="partial", warnings=("One is gone.",))
     told = words(shown(alice_web, file))
-    assert "About this text One is gone." in told
+    assert "Only a part was read One is gone." in told
     assert "Quality Partial: some of it could not be read" in told
 
 

@@ -75,7 +75,7 @@ def test_a_bar_has_its_parts_side_by_side(
     progress: float,
     parts: list[tuple[str, float, float]],
 ) -> None:
-    found = segments(total, Live(COUNTS | counts, progress, None))
+    found = segments(Live(COUNTS | {"total": total} | counts, progress, None))
     assert [part for part in found if part[0] != "running"] == parts
     running = [part for part in found if part[0] == "running"]
     assert running == ([("running", 50, 10)] if progress == 0.6 else [])
@@ -83,11 +83,11 @@ def test_a_bar_has_its_parts_side_by_side(
 
 def test_a_bar_is_read_out(acme: Organization) -> None:
     job = submit(acme, "one", "two")
-    html = drawn("{% bar job live title %}", job=job, title="A & B", live=live_of([job])[job.pk])
+    html = drawn("{% bar live title %}", title="A & B", live=live_of([job])[job.pk])
     assert 'role="progressbar"' in html
     assert 'aria-valuenow="0"' in html
     assert 'aria-label="Progress of A &amp; B"' in html
     assert "style=" not in html
-    half = Live(COUNTS | {"succeeded": 1}, 0.5, None)
-    html = drawn("{% bar job live '' %}", job=job, live=half)
+    half = Live(COUNTS | {"total": 2, "succeeded": 1}, 0.5, None)
+    html = drawn("{% bar live '' %}", live=half)
     assert '<rect class="is-succeeded" x="0.00" width="50.00" height="1">' in html

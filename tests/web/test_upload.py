@@ -49,7 +49,9 @@ def browser(alice: User, acme: Organization) -> Browser:
 def test_offers_what_can_be_done_here(browser: Browser) -> None:
     page = browser.client.get(PAGE).content.decode()
     assert re.search(r'value="extract"[^>]*data-extensions="\.pdf \.docx [^"]*"\s+checked', page)
-    assert 'data-extensions=".pdf .png .jpg .jpeg"' in page
+    assert re.search(r'value="ocr"[^>]*data-extensions="\.pdf \.png [^"]*\.zip"', page)
+    assert "English if none is chosen." in page
+    assert '<input type="password" id="password" name="password"' in page
     assert 'data-max-files="50"' in page
     assert f'data-max-bytes="{50 * 1024 * 1024}"' in page
     assert f'data-api="{UPLOAD}"' in page

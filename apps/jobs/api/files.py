@@ -156,7 +156,7 @@ class FileContent(APIView):
         return FileResponse(
             content,
             as_attachment=True,
-            filename=file.name,
+            filename=file.name.rpartition("/")[2],
             content_type=file.content_type,
             headers=UNTRUSTED,
         )

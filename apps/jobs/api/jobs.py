@@ -77,6 +77,11 @@ class FileFilter(django_filters.FilterSet):
         label="Name",
         help_text="A part of the file's name, capital or small.",
     )
+    parent = django_filters.UUIDFilter(
+        field_name="parent_id",
+        label="Found in",
+        help_text="The id of an archive or mail: only what was found in it.",
+    )
 
 
 class JobList(generics.ListAPIView[BatchJob]):
@@ -179,11 +184,12 @@ class FilePagination(CursorPagination):
 
 
 class JobFiles(generics.ListAPIView[BatchFile]):
-    """The files of a job in the order of submission, in pages.
+    """The files of a job in the order of submission, then those found in them, in pages.
 
         curl -H "Authorization: Bearer $KEY" "$DOCMILL/api/batch/jobs/$JOB/files?state=failed"
 
-    Each tells its state, why it failed if it did, and where its text and bytes are.
+    Each tells its state, why it failed if it did, and where its text and bytes are. What archives
+    hold and mails bring along are files of their own, with the parent_id of what they were in.
     """
 
     name = "Files of a job"
@@ -204,7 +210,8 @@ class JobResultsNdjson(APIView):
 
         curl -H "Authorization: Bearer $KEY" $DOCMILL/api/batch/jobs/$JOB/results.ndjson
 
-    Failed and unfinished ones are included: each line tells the state of its file.
+    Failed and unfinished ones are included: each line tells the state of its file, and the
+    parent_id of one that was found in another.
     """
 
     name = "Results as NDJSON"

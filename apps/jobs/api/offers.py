@@ -25,7 +25,9 @@ class UploadForm(forms.Form):
     """The fields of an upload, for a page to draw; what is sent is read by `apps.jobs.upload`."""
 
     file = forms.FileField(
-        label="Files", widget=FilesInput, help_text="PDF, Office, web, text, mail, or image files."
+        label="Files",
+        widget=FilesInput,
+        help_text="PDF, Office, web, text, mail, or image files, or ZIPs of them.",
     )
     operation = forms.ChoiceField(help_text="What is done with each file.")
     priority = forms.ChoiceField(
@@ -39,7 +41,8 @@ class UploadForm(forms.Form):
     options = forms.CharField(
         required=False,
         widget=forms.Textarea(attrs={"rows": 2, "spellcheck": "false"}),
-        help_text='A JSON object such as {"languages": ["eng"], "pages": "1-3", "ocr": "auto"}.',
+        help_text='A JSON object such as {"languages": ["eng"], "pages": "1-3", "ocr": "auto"}; '
+        'documents that are protected open with its "password".',
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -4,13 +4,14 @@ from functools import cached_property
 from typing import Any
 from uuid import UUID
 
+from django.db.models import Count
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.reverse import reverse
 
 from apps.core.schema import FieldErrorSerializer
 from apps.jobs.live import Live, live_of
-from apps.jobs.models import BatchFile, BatchJob, FileAttempt
+from apps.jobs.models import CONTAINERS, BatchFile, BatchJob, FileAttempt
 from apps.jobs.results import error_of
 from apps.jobs.states import FILE_STATES, JOB_STATES
 from apps.queue.models import PRIORITIES, Priority
@@ -31,6 +32,9 @@ class CountsSerializer(serializers.Serializer[Any]):
 class JobSerializer(serializers.ModelSerializer[BatchJob]):
     """A job, as lists show it."""
 
+    has_password = serializers.SerializerMethodField(
+        help_text="Whether a password for its documents was given; it is not shown to anybody."
+    )
     priority = serializers.SerializerMethodField()
     state = serializers.ChoiceField(choices=list(JOB_STATES))
     counts = serializers.SerializerMethodField()
@@ -48,6 +52,7 @@ class JobSerializer(serializers.ModelSerializer[BatchJob]):
             "name",
             "operation",
             "options",
+            "has_password",
             "priority",
             "state",
             "run",
@@ -74,6 +79,9 @@ class JobSerializer(serializers.ModelSerializer[BatchJob]):
 
     def _live(self, job: BatchJob) -> Live:
         return self._page[0][job.pk]
+
+    def get_has_password(self, job: BatchJob) -> bool:
+        return bool(job.sealed_password)
 
     @extend_schema_field(serializers.ChoiceField(choices=list(PRIORITIES)))
     def get_priority(self, job: BatchJob) -> str:
@@ -130,6 +138,12 @@ class FileSerializer(serializers.ModelSerializer[BatchFile]):
     """A file of a job."""
 
     job_id = serializers.UUIDField()
+    parent_id = serializers.UUIDField(
+        allow_null=True, help_text="The file that this one was found in; null for a submitted one."
+    )
+    members = serializers.SerializerMethodField(
+        help_text="How many files were found in an archive or mail; null for any other file."
+    )
     state = serializers.ChoiceField(choices=list(FILE_STATES))
     error = serializers.SerializerMethodField()
     duplicate_of = serializers.UUIDField(
@@ -148,11 +162,13 @@ class FileSerializer(serializers.ModelSerializer[BatchFile]):
         fields = [
             "id",
             "job_id",
+            "parent_id",
             "position",
             "name",
             "size_bytes",
             "sha256",
             "content_type",
+            "members",
             "state",
             "stage",
             "progress",
@@ -168,6 +184,17 @@ class FileSerializer(serializers.ModelSerializer[BatchFile]):
             "started_at",
             "finished_at",
         ]
+
+    @cached_property
+    def _members(self) -> dict[UUID, int]:
+        """Of all files that are shown, how many were found in each: one query."""
+        shown = (self.parent or self).instance
+        files = [shown] if isinstance(shown, BatchFile) else list(shown or [])
+        found = BatchFile.objects.filter(parent__in=[f.pk for f in files if f.kind in CONTAINERS])
+        return dict(found.order_by().values_list("parent").annotate(Count("pk")))
+
+    def get_members(self, file: BatchFile) -> int | None:
+        return self._members.get(file.pk, 0) if file.kind in CONTAINERS else None
 
     @extend_schema_field(ErrorSerializer(allow_null=True))
     def get_error(self, file: BatchFile) -> dict[str, str] | None:
@@ -253,5 +280,6 @@ class UploadSerializer(serializers.Serializer[Any]):
     name = serializers.CharField(max_length=200, default="", allow_blank=True)
     options = serializers.CharField(
         default="{}",
-        help_text='A JSON object: {"languages": ["eng"], "pages": "1-3", "ocr": "auto"}',
+        help_text='A JSON object: {"languages": ["eng"], "pages": "1-3", "ocr": "auto", '
+        '"password": "..."}',
     )

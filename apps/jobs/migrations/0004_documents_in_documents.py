@@ -5,30 +5,34 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('jobs', '0003_file_by_content'),
+        ("jobs", "0003_file_by_content"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='batchfile',
-            name='depth',
+            model_name="batchfile",
+            name="depth",
             field=models.PositiveSmallIntegerField(default=0),
         ),
         migrations.AddField(
-            model_name='batchfile',
-            name='parent',
-            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='members', to='jobs.batchfile'),
+            model_name="batchfile",
+            name="parent",
+            field=models.ForeignKey(
+                null=True,
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="members",
+                to="jobs.batchfile",
+            ),
         ),
         migrations.AddField(
-            model_name='batchjob',
-            name='progress_floor',
+            model_name="batchjob",
+            name="progress_floor",
             field=models.FloatField(default=0.0),
         ),
         migrations.AddField(
-            model_name='batchjob',
-            name='sealed_password',
-            field=models.TextField(blank=True, default='', editable=False),
+            model_name="batchjob",
+            name="sealed_password",
+            field=models.TextField(blank=True, default="", editable=False),
         ),
     ]

@@ -11,7 +11,6 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from apps.jobs.live import Live
-from apps.jobs.models import BatchJob
 from apps.web import words
 
 register = template.Library()
@@ -49,17 +48,18 @@ def moment(when: datetime | None) -> SafeString:
 
 
 @register.inclusion_tag("web/_bar.html")
-def bar(job: BatchJob, live: Live, title: str) -> dict[str, Any]:
+def bar(live: Live, title: str) -> dict[str, Any]:
     """The job's progress bar: ended files by state, then what is done of the others."""
-    return {"title": title, "live": live, "segments": segments(job.total, live)}
+    return {"title": title, "live": live, "segments": segments(live)}
 
 
-def segments(total: int, live: Live) -> list[tuple[str, float, float]]:
+def segments(live: Live) -> list[tuple[str, float, float]]:
     """(state, start, width) in per cent of the bar; nothing of no width."""
     found: list[tuple[str, float, float]] = []
     start = 0.0
+    total = max(live.counts["total"], 1)
     for name in SEGMENTS:
-        width = 100 * live.counts[name] / max(total, 1)
+        width = 100 * live.counts[name] / total
         if width:
             found.append((name, round(start, 2), round(width, 2)))
         start += width

@@ -33,7 +33,7 @@ Run = Callable[..., Answer]
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Run:
-    for name in ("DOCMILL_URL", "DOCMILL_API_KEY"):
+    for name in ("DOCMILL_URL", "DOCMILL_API_KEY", "DOCMILL_DOCUMENT_PASSWORD"):
         monkeypatch.delenv(name, raising=False)
 
     def run(*arguments: object) -> Answer:

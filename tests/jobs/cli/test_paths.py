@@ -17,7 +17,7 @@ def make(folder: Path, *names: str) -> list[Path]:
 def test_a_folder_is_searched_to_the_bottom_in_a_stable_order(tmp_path: Path) -> None:
     b, deep, a, upper = make(tmp_path, "b.txt", "z/y/deep.csv", "a.pdf", "c.TXT")
     make(tmp_path, ".hidden.txt", ".git/config.txt")
-    unknown = make(tmp_path, "README.md", "z/noise")
+    unknown = make(tmp_path, "README.rst", "z/noise")
 
     picked = pick([tmp_path])
 

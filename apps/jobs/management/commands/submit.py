@@ -1,6 +1,8 @@
 """`manage.py submit`: documents in, a job out."""
 
+import getpass
 import json
+import os
 import sys
 import uuid
 from argparse import ArgumentParser
@@ -26,6 +28,7 @@ INTERRUPTED = 130
 SOME_FAILED = 1
 SKIPPED_SHOWN = 10
 NOTHING = "Nothing was submitted."
+PASSWORD_VARIABLE = "DOCMILL_DOCUMENT_PASSWORD"  # noqa: S105 (a name, no password)
 
 
 @dataclass
@@ -63,6 +66,11 @@ left out. Exit code: 0 all went well, 1 some files failed or were rejected, 2 no
         parser.add_argument("--priority", choices=list(PRIORITIES), default="normal")
         parser.add_argument("--name", default="", help="what to call the job")
         parser.add_argument("--options", default="{}", metavar="JSON", help="of the operation")
+        parser.add_argument(
+            "--ask-password",
+            action="store_true",
+            help=f"ask for the password that opens the documents; default: ${PASSWORD_VARIABLE}",
+        )
         parser.add_argument("--wait", action="store_true", help="until all is done; show results")
         parser.add_argument(
             "--organization",
@@ -178,4 +186,25 @@ left out. Exit code: 0 all went well, 1 some files failed or were rejected, 2 no
 
 def _order(options: dict[str, Any]) -> Order:
     fields = {name: options[name] for name in ("operation", "priority", "name", "options")}
+    if password := _password(ask=options["ask_password"]):
+        fields["options"] = _with_password(fields["options"], password)
     return Order({name: text for name, text in fields.items() if text})
+
+
+def _password(*, ask: bool) -> str:
+    """Never from the command line, which everybody on the machine can read."""
+    if not ask:
+        return os.environ.get(PASSWORD_VARIABLE, "")
+    try:
+        return getpass.getpass("Password of the documents: ")
+    except EOFError as error:
+        raise undone(f"No password was given. {NOTHING}") from error
+
+
+def _with_password(options: str, password: str) -> str:
+    """`options` with the password in it; what is no JSON object stays, to be refused as it is."""
+    try:
+        decoded = json.loads(options)
+    except (ValueError, RecursionError):
+        return options
+    return json.dumps(decoded | {"password": password}) if isinstance(decoded, dict) else options

@@ -1,0 +1,178 @@
+"""What works on this machine and what does not, line by line, for `manage.py doctor`."""
+
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from django.conf import settings
+
+from apps.health import probes
+from apps.health.report import Finding
+from apps.jobs import antivirus, storage
+from apps.jobs.errors import StorageFull
+from apps.processors import registry
+from apps.processors.errors import Unavailable
+from apps.processors.host import Isolation, ProcessorHost
+from apps.processors.kinds import KINDS
+from apps.processors.protocol import Processor
+
+OK = "ok"
+OFF = "off"
+WEAK = "weak"
+BROKEN = "broken"
+
+LITTLE_ROOM_BYTES = 1024**3
+EAST_ASIAN = {"jpn": "Japanese", "chi_sim": "Chinese", "chi_tra": "Chinese", "kor": "Korean"}
+
+
+@dataclass(frozen=True)
+class Line:
+    """`status` is ok, off (optional, not there), weak (works, could be better) or broken."""
+
+    name: str
+    status: str
+    detail: str
+
+
+Report = dict[str, list[Line]]
+
+
+def examine() -> Report:
+    """Looks at everything, with a real reader started as a worker does. Takes a few seconds."""
+    return {
+        "Service": [*service_lines(probes.examine(probes.PROBES)), *_disk_lines()],
+        **_reader(),
+        "Kinds": kind_lines(registry.processors()),
+        "OCR": ocr_lines(registry.languages(), settings.OCR_LANGUAGES),
+        "Extras": [_antivirus_line(), east_asian_line(registry.languages())],
+    }
+
+
+def is_broken(report: Report) -> bool:
+    """Whether something fails that the service cannot do without."""
+    return any(line.status == BROKEN for lines in report.values() for line in lines)
+
+
+def as_text(report: Report) -> str:
+    """One screen: a title per section, a line per finding."""
+    text = []
+    for title, lines in report.items():
+        text.append(title)
+        text += [f"  {line.status:<7} {line.name:<16} {line.detail}".rstrip() for line in lines]
+    return "\n".join(text)
+
+
+def service_lines(findings: Mapping[str, Finding]) -> list[Line]:
+    """Of the probes of `/health`; the database is vital. How readers are kept in has lines of its
+    own."""
+    lines = []
+    for name, finding in findings.items():
+        if name != "sandbox":
+            bad = BROKEN if name == "database" else WEAK
+            good = OFF if finding.status == "disabled" else OK
+            status = good if finding.is_good() else bad
+            lines.append(Line(name, status, f"{finding.type}, {finding.status}"))
+    return lines
+
+
+def isolation_lines(isolation: Isolation) -> list[Line]:
+    """A line per layer; where one is missing, what that allows."""
+    layers = {
+        "user": isolation.user,
+        "network": isolation.network,
+        "processes": isolation.processes,
+        "files": isolation.files,
+        "memory": isolation.memory,
+        "worker's death": isolation.parents_death,
+    }
+    missing = isolation.missing
+    return [
+        Line(layer, WEAK if layer in missing else OK, missing.get(layer, how))
+        for layer, how in layers.items()
+    ]
+
+
+def engine_lines(engines: Mapping[str, str], failures: Mapping[str, str]) -> list[Line]:
+    """By the name of the processor's class; both come by dotted path."""
+    loaded = [Line(_class_name(path), OK, engine) for path, engine in engines.items()]
+    return loaded + [Line(_class_name(path), BROKEN, why) for path, why in failures.items()]
+
+
+def kind_lines(processors: Mapping[str, type[Processor]]) -> list[Line]:
+    """The kinds per operation, and those that nothing reads."""
+    offered: dict[str, set[str]] = {}
+    for processor in processors.values():
+        for operation in processor.operations:
+            offered.setdefault(operation, set()).update(processor.accepts)
+    lines = [
+        Line(operation, OK, _listed(kind for kind in KINDS if kind in kinds))
+        for operation, kinds in sorted(offered.items())
+    ]
+    unread = [kind for kind in KINDS if not any(kind in kinds for kinds in offered.values())]
+    return lines + ([Line("not read", OFF, _listed(unread))] if unread else [])
+
+
+def ocr_lines(installed: Iterable[str], wanted: Iterable[str]) -> list[Line]:
+    """`wanted` are the languages used where a job names none."""
+    found = list(installed)
+    lacking = [code for code in wanted if code not in found]
+    if lacking:
+        detail = f"no language data for {_listed(lacking)}; set OCR_LANGUAGES or install it"
+        return [Line("languages", BROKEN, detail)]
+    return [Line("languages", OK, _listed(found))]
+
+
+def east_asian_line(installed: Iterable[str]) -> Line:
+    found = [code for code in installed if code.removesuffix("_vert") in EAST_ASIAN]
+    if found:
+        return Line("CJK OCR", OK, _listed(found))
+    return Line("CJK OCR", OFF, "install tesseract-ocr-jpn, -chi-sim, -chi-tra or -kor")
+
+
+def _antivirus_line() -> Line:
+    """A scanner that is wanted and away stops all reading, unless that is allowed to go on."""
+    try:
+        version = antivirus.ping()
+    except Unavailable as error:
+        return Line("ClamAV", WEAK if settings.CLAMAV_FAIL_OPEN else BROKEN, error.detail)
+    return Line("ClamAV", OK, version) if version else Line("ClamAV", OFF, "CLAMAV_URL is not set")
+
+
+def _disk_lines() -> list[Line]:
+    try:
+        storage.check_room(0)
+        data = Line("data directory", OK, _free(settings.DOCMILL_DATA_DIR))
+    except (StorageFull, OSError) as error:
+        data = Line("data directory", BROKEN, str(error))
+    scratch = Path(tempfile.gettempdir())
+    has_little = shutil.disk_usage(scratch).free < LITTLE_ROOM_BYTES
+    return [data, Line("temporary files", WEAK if has_little else OK, _free(scratch))]
+
+
+def _free(folder: Path) -> str:
+    return f"{shutil.disk_usage(folder).free / 1024**3:.1f} GB free in {folder}"
+
+
+def _reader() -> Report:
+    """What a reader with all processors says of itself."""
+    host = ProcessorHost(settings.PROCESSORS)
+    try:
+        isolation = host.start(settings.PROCESSING_MEMORY_BYTES)
+        return {
+            "Isolation": isolation_lines(isolation),
+            "Engines": engine_lines(host.engines, host.failures),
+        }
+    except Unavailable as error:
+        return {"Isolation": [Line("reader", BROKEN, error.detail)]}
+    finally:
+        host.close()
+
+
+def _class_name(path: str) -> str:
+    return path.rpartition(".")[2].removesuffix("Processor")
+
+
+def _listed(words: Iterable[str]) -> str:
+    return " ".join(words)
