@@ -1,7 +1,8 @@
 """Reads documents in a child process of its own, so that a crash, a hang or a bomb costs a child.
 
 One host per slot. It keeps one warm child and takes a new one after 50 documents, after any
-failure but a plain refusal, and when the organization changes. What the child gives up is in `sandbox`.
+failure but a plain refusal, and when the organization changes. What the child gives up is in
+`sandbox`.
 """
 
 import time
@@ -143,15 +144,16 @@ class ProcessorHost:
                 "options": options.for_child(),
                 "seconds": budget.seconds,
             }
-            engine = str(self._engines.get(processor, ""))
-            reading = Reading(child, kind, engine, budget, on_progress, should_stop)
+        except BaseException:
+            self.close()
+            raise
+        engine = str(self._engines.get(processor, ""))
+        reading = Reading(child, kind, engine, budget, on_progress, should_stop)
+        try:
             outcome = reading.finish(order)
             extraction = _with_members(outcome.extraction, reading, members_to)
-        except BadDocument as refusal:
-            if refusal.usage is None:  # not the child's own word
-                self.close()
-            else:
-                self._retire_or_tidy(child, reading.usage)
+        except BadDocument:
+            self._retire_or_tidy(child, reading.usage)
             raise
         except BaseException:
             self.close()

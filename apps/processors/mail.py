@@ -91,6 +91,7 @@ class MailProcessor:
             metadata["attachments"] = ", ".join(member.name for member in members[:LISTED])
         missing = mail.missing()
         silent = () if texts else ("There is no text in the e-mail.",)
+        report(max(len(members), 1), max(len(members), 1), "read")
         return Extraction(
             pages=pages,
             kind=document.kind,

@@ -73,6 +73,7 @@ class OutlookProcessor:
         if members:
             metadata["attachments"] = ", ".join(member.name for member in members[:LISTED])
         empty = () if text else ("There is no text in the message.",)
+        report(max(len(members), 1), max(len(members), 1), "read")
         return Extraction(
             pages=(Page(1, text),),
             kind=document.kind,

@@ -7,7 +7,7 @@ import io
 from importlib.metadata import version
 from pathlib import Path
 
-import pi_heif  # type: ignore[import-untyped]  # it has none
+import pi_heif
 import pypdfium2
 import pypdfium2.raw as pdfium
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError

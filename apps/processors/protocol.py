@@ -145,9 +145,7 @@ class Page:
         object.__setattr__(self, "text", clean(self.text))
         object.__setattr__(self, "label", clean(self.label)[:MAX_LABEL])
         if self.tables:
-            tables = tuple(
-                tuple(tuple(map(clean, row)) for row in table) for table in self.tables
-            )
+            tables = tuple(tuple(tuple(map(clean, row)) for row in table) for table in self.tables)
             object.__setattr__(self, "tables", tables)
 
     def to_json(self) -> dict[str, object]:

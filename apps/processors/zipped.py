@@ -120,6 +120,7 @@ class Unpacking:
         ]
         if "document.password" in locked and all(locked):
             raise BadDocument("document.password", "The password does not open the archive.")
+        self._report(self._total, self._total, "taken out")
         return members
 
     def _member(self, info: Any, name: str) -> Member:

@@ -103,7 +103,7 @@ def test_members_come_out_as_they_went_in(open_: Opener) -> None:
     assert found.extraction.metadata == {"members": "2"}
     assert (found.extraction.quality, found.extraction.pages) == ("full", ())
     assert found.extraction.engine.startswith("zipfile 3.")
-    assert open_.progress[-1][:2] == (1, 2)
+    assert open_.progress[-1][:2] == (2, 2)
 
 
 def test_two_members_of_one_name_both_come(open_: Opener) -> None:
