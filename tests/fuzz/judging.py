@@ -19,7 +19,8 @@ SECONDS = 30.0
 GRACE_SECONDS = 5.0
 BUDGET = Budget(seconds=SECONDS, silence_seconds=SECONDS, memory_bytes=1024**3)
 ALLOWED = frozenset({"read", "refused", "resources", "crash"})
-"""`crash` is the child's own: it is there to be lost. Every one is kept and told all the same."""
+"""`crash` is the child's own, which is there to be lost, and `resources` a limit of ours that held.
+Every one of them is kept and told all the same."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ class Judge:
 
 def _unexpected(error: Exception, kind: str) -> Verdict:
     if isinstance(error, OutOfResources):
-        return Verdict("resources", error.code, kind)
+        return Verdict("resources", error.code, kind, report=str(error))
     if isinstance(error, ChildCrashed):
         return Verdict("crash", error.code, kind, report=f"{error}\n{error.stderr}")
     if isinstance(error, ProcessorBug):
