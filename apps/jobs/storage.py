@@ -78,13 +78,6 @@ def new_incoming_folder() -> Path:
     return directory
 
 
-def new_incoming_file() -> Path:
-    """A path for bytes that one process writes and puts in place soon, or unlinks."""
-    directory = _root() / "incoming"
-    make_private(directory)
-    return directory / uuid.uuid4().hex
-
-
 def path_of(blob: Blob) -> Path:
     """Where the bytes of `blob` lie."""
     sha256: str = blob.sha256
