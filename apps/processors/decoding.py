@@ -54,11 +54,15 @@ def decode(content: bytes) -> tuple[str, str]:
     of Europe by which letters come out, and others by charset-normalizer, both over 256 KB from
     about where letters begin that are not ASCII.
     """
-    encoding = wide_encoding(content[:8192]) or _certain(content) or _guessed(content)
+    encoding = certain_encoding(content) or _guessed(content)
     return content.decode(encoding, errors="replace"), encoding
 
 
-def _certain(content: bytes) -> str:
+def certain_encoding(content: bytes) -> str:
+    """The encoding if it needs no guessing, else "". Plain ASCII is UTF-8."""
+    wide = wide_encoding(content[:8192])
+    if wide:
+        return wide
     for escape, encoding in ISO_2022:
         if escape.search(content) and _decodes(content, encoding):
             return encoding

@@ -6,15 +6,14 @@ from importlib.metadata import version
 from typing import Any
 
 from resiliparse.extract.html2text import extract_plain_text
-from resiliparse.parse.encoding import bytes_to_str, detect_encoding
+from resiliparse.parse.encoding import detect_encoding
 from resiliparse.parse.html import HTMLTree
 
 from apps.processors import language
-from apps.processors.decoding import ALPHABETS_OF_EUROPE, PROBE_BYTES, decode
+from apps.processors.decoding import ALPHABETS_OF_EUROPE, certain_encoding, decode
 from apps.processors.errors import BadDocument
 from apps.processors.htmltables import tables
 from apps.processors.protocol import Document, Extraction, Page, Report
-from apps.processors.signs import wide_encoding
 from apps.processors.tables import TableRoom
 from apps.processors.text import without_pages
 
@@ -23,6 +22,9 @@ MAX_VALUE = 500
 MAX_METAS = 1000
 HIDDEN = ("[hidden]", '[style*="display:none" i]', '[style*="display: none" i]')
 TAGS = re.compile(rb"<[^<>]*>")
+# All bytes are valid for these, and UTF-16 itself needs no guessing.
+SAY_NOTHING = frozenset({"cp1252", "utf-16-le", "utf-16-be"})
+WRONG_SHARE = 0.5
 TABLE = re.compile("<table", re.IGNORECASE)
 # Names of <meta> as pages have them: HTML, Dublin Core, Open Graph.
 META = {
@@ -82,15 +84,24 @@ class HtmlProcessor:
 
 
 def decoded(content: bytes) -> tuple[str, str]:
-    """The source, and its encoding. What the page says of its own encoding may be a lie, so that
-    only bytes which are valid for it believe it."""
-    if wide_encoding(content[:8192]):
-        return decode(content)
-    encoding = detect_encoding(content, from_html_meta=True) or "utf-8"
-    if encoding == "cp1252":  # every byte is valid for it
-        guess = decode(TAGS.sub(b" ", content[:PROBE_BYTES]))[1]
-        encoding = encoding if guess in (*ALPHABETS_OF_EUROPE, "utf-8") else guess
-    return bytes_to_str(content, encoding), encoding
+    """The source, and its encoding. What the page says of its own encoding may be a lie, and is
+    believed only where most bytes that are not ASCII are valid for it."""
+    encoding = certain_encoding(content)
+    if encoding:
+        return content.decode(encoding, errors="replace"), encoding
+    encoding = detect_encoding(content, from_html_meta=True)
+    text = content.decode(encoding, errors="replace")
+    if encoding in SAY_NOTHING or _is_wrong(text):
+        guess = decode(TAGS.sub(b" ", content))[1]
+        if encoding != "cp1252" or guess not in (*ALPHABETS_OF_EUROPE, "utf-8"):
+            return content.decode(guess, errors="replace"), guess
+    return text, encoding
+
+
+def _is_wrong(text: str) -> bool:
+    """A stray byte is no lie: of a lie hardly a letter comes out that is not ASCII."""
+    others = len(text) - len(text.encode("ascii", "ignore"))
+    return text.count("\ufffd") > WRONG_SHARE * others
 
 
 def visible_text(source: str) -> tuple[str, str]:

@@ -24,13 +24,14 @@ class LanguageGuess:
         self._identifier: LanguageIdentifier | None = None
 
     def __call__(self, text: str) -> str:
-        """An ISO 639-1 code, or "" when there is too little text to tell."""
+        """An ISO 639-1 code, or "" when there is too little text to tell or the list has none."""
         sample = text[:SAMPLE_CHARACTERS]
         if sum(letter.isalpha() for letter in sample) < MIN_LETTERS:
             return ""
         if self._identifier is None:
             self._identifier = self._unpacked()
-        return str(self._identifier.classify(sample)[0])
+        code = str(self._identifier.classify(sample)[0])
+        return code if len(code) == 2 else ""  # longer ones are of other lists
 
     def _unpacked(self) -> "LanguageIdentifier":
         import numpy as np

@@ -39,8 +39,15 @@ OLE_COUNTS = {"num_pages": "pages", "slides": "slides", "num_words": "words"}
 CODE_PAGES = {1200: "utf-16-le", 65001: "utf-8"}  # others are called cp and their number
 # Texts of the group \info of RTF 1.9, those in Unicode (\ud) after those in the code page.
 RTF_CODE_PAGE = re.compile(rb"\\ansicpg(\d{1,5})")
-RTF_TEXT = re.compile(rb"\{\\(title|author|subject|keywords) ?([^{}]{1,20000})\}")
-RTF_LETTER = re.compile(rb"\\u(-?\d{1,6}) ?(?:\\'[0-9a-fA-F]{2}|\?)?|((?:\\'[0-9a-fA-F]{2})+)")
+RTF_TEXT = re.compile(rb"\{\\(title|author|subject|keywords)(?![a-z]) ?((?:[^{}\\]|\\.)*)\}", re.S)
+RTF_REPLACEMENTS = re.compile(rb"\\uc(\d)(?!\d)")
+"""How many characters follow each one in Unicode, for readers that know none (\\ucN)."""
+RTF_HEX = re.compile(rb"\\'([0-9a-fA-F]{2})")
+RTF_LETTER = (
+    rb"\\u(-?\d{1,6}) ?(?:\\'[0-9a-fA-F]{2}|[^\\\r\n]){0,%d}"
+    rb"|((?:\\'[0-9a-fA-F]{2}|[\x80-\xff])+)"
+    rb"|\\([{}\\])|\\[a-z]+-?\d* ?|[\r\n]"
+)
 RTF_INFO_WITHIN = 200_000
 ISO_DATE = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d)?)?")
 COUNT = re.compile(r"\d{1,9}")
@@ -97,19 +104,32 @@ def of_rtf(content: bytes) -> dict[str, str]:
     start = content.find(b"{\\info")
     if start < 0:
         return {}
-    named = RTF_CODE_PAGE.search(content[:RTF_INFO_WITHIN])
+    head = content[: min(start, RTF_INFO_WITHIN)]
+    named = RTF_CODE_PAGE.search(head)
     codepage = int(named[1]) if named else 1252
-
-    def letter(match: re.Match[bytes]) -> bytes:
-        if match[1]:
-            return chr(int(match[1]) & 0xFFFF).encode("utf-8", "surrogatepass")
-        hexes = match[2].replace(b"\\'", b"").decode()
-        return _decoded(bytes.fromhex(hexes), codepage).encode()
-
+    replacements = RTF_REPLACEMENTS.search(head)
     return {
-        found[1].decode(): RTF_LETTER.sub(letter, found[2]).decode("utf-8", "replace")
+        found[1].decode(): _rtf_text(
+            found[2], codepage, RTF_REPLACEMENTS.search(found[2]) or replacements
+        )
         for found in RTF_TEXT.finditer(content, start, start + RTF_INFO_WITHIN)
     }
+
+
+def _rtf_text(raw: bytes, codepage: int, replacements: re.Match[bytes] | None) -> str:
+    def letter(match: re.Match[bytes]) -> bytes:
+        number, in_code_page, escaped = match.groups(b"")
+        if number:
+            return chr(int(number) & 0xFFFF).encode("utf-8", "surrogatepass")
+        if in_code_page:
+            plain = RTF_HEX.sub(lambda pair: bytes.fromhex(pair[1].decode()), in_code_page)
+            return _decoded(plain, codepage).encode()
+        return escaped
+
+    pattern = RTF_LETTER % (int(replacements[1]) if replacements else 1)
+    text = re.sub(pattern, letter, raw).decode("utf-8", "surrogatepass")
+    # What lies beyond U+FFFF is written as two halves.
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def tidied(found: dict[str, str]) -> dict[str, str]:

@@ -19,6 +19,9 @@ PICTURE_MARK = re.compile(r"^\[Image: image\]\n?", re.MULTILINE)
 WORDS_OF_ENCRYPTION = re.compile(r"encrypt|password", re.IGNORECASE)
 WORDS_OF_BOMBS = re.compile(r"\b(bomb|security|ratio|too large|exceeds)\b", re.IGNORECASE)
 WORDS_OF_LOSS = re.compile(r"not extracted", re.IGNORECASE)
+# Out of noise behind the header of an RTF file more than half comes out so.
+UNREADABLE = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f\ufffd]")
+UNREADABLE_SHARE = 0.3
 RTF = "application/rtf"
 # Destinations of notes and comments that xberg passes over when they are marked as optional, as
 # LibreOffice does; and the hyphen that does not break, which it takes for an underscore.
@@ -65,8 +68,11 @@ class XbergReader:
         if not result.results:
             raise _refusal("; ".join(str(item) for item in result.errors), damaged)
         document = result.results[0]
+        text = _text(document)
+        if len(UNREADABLE.findall(text)) > UNREADABLE_SHARE * len(text):
+            raise BadDocument("document.corrupt", damaged)
         return Read(
-            text=_text(document),
+            text=text,
             metadata=_metadata(document.metadata),
             tables=tuple(table.cells for table in document.tables),
             incomplete=any(

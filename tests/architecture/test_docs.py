@@ -68,6 +68,7 @@ NOT_CODES = {
     "auth.group",
     "auth.permission",
     "batch.upload",  # an idempotency route
+    "document.xml",  # a part of a DOCX
     "queue.work",  # a Celery task
 }
 

@@ -20,9 +20,8 @@ from tests.processors.test_corpus import DATA, READABLE, TRUTHS
 pytestmark = pytest.mark.once
 
 PAIRS = [(path, kind) for path, made in processors().items() for kind in sorted(made.accepts)]
-# Any bytes are text in some encoding, and RTF skips what it does not know: these kinds read what
-# they get, and never fail.
-FORGIVING = {"txt", "csv", "html", "md", "rtf"}
+# Any bytes are text in some encoding: these kinds read what they get, and never fail.
+FORGIVING = {"txt", "csv", "html", "md"}
 ZIP = b"PK\x03\x04"
 OLE = bytes.fromhex("d0cf11e0a1b11ae1")
 STARTS = {
