@@ -89,7 +89,7 @@ def decoded(content: bytes) -> tuple[str, str]:
     encoding = certain_encoding(content)
     if encoding:
         return content.decode(encoding, errors="replace"), encoding
-    encoding = detect_encoding(content, from_html_meta=True)
+    encoding = detect_encoding(content, from_html_meta=True) or "utf-8"
     text = content.decode(encoding, errors="replace")
     if encoding in SAY_NOTHING or _is_wrong(text):
         guess = decode(TAGS.sub(b" ", content))[1]

@@ -14,9 +14,11 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import httpx
 import pytest
 
-from tests.processes import Process, eventually
+from tests.data.make.bombs import pdf_with_stream, png_of_side, xlsx_of_rows, zip_of_zeros
+from tests.processes import BASE_DIR, Process, eventually
 
 # It brings its own database and Valkey: the same in every pass.
 pytestmark = [pytest.mark.once, pytest.mark.xdist_group("up"), pytest.mark.timeout(180)]
@@ -208,6 +210,45 @@ def test_a_child_that_dies_is_started_again(first_run: Up, name: str, text: str)
     eventually(lambda: len(first_run.pids_of(text)) >= len(before))
     assert not before & set(first_run.pids_of(text)), "what the dead one had started lives on"
     eventually(lambda: first_run.health().get("status") == "healthy")
+
+
+def _memory(pids: list[int]) -> int:
+    """Bytes that the processes hold, what they share counted once (PSS)."""
+    total = 0
+    for pid in pids:
+        with suppress(OSError):
+            rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+            total += int(re.findall(r"^Pss: +(\d+) kB", rollup, re.MULTILINE)[0]) * 1024
+    return total
+
+
+def test_bombs_hurt_nobody_beside_them(first_run: Up, directory: Path) -> None:
+    """Four bombs and twenty good files in one batch, on all of a fresh installation."""
+    eventually(lambda: first_run.health().get("status") == "healthy")
+    bombs = [make(directory) for make in (zip_of_zeros, pdf_with_stream, png_of_side, xlsx_of_rows)]
+    good = sorted((BASE_DIR / "tests" / "data").glob("[b-l]*.*"))[:20]
+    assert len(good) == 20
+    files = [("file", (path.name, path.read_bytes())) for path in (*bombs, *good)]
+    key = (first_run.data / "api_key").read_text().strip()
+    with httpx.Client(
+        base_url=first_run.url, headers={"Authorization": f"Bearer {key}"}, timeout=60
+    ) as client:
+        job = client.post("/api/batch/upload", files=files).raise_for_status().json()
+        peak = 0
+        while job["state"] not in ("succeeded", "partial", "failed"):
+            peak = max(peak, _memory(first_run.pids()))
+            time.sleep(0.1)
+            job = client.get(job["url"]).raise_for_status().json()
+        listed = client.get(job["files_url"], params={"limit": 100}).raise_for_status().json()
+    ends = {row["name"]: (row["state"], row["error"]) for row in listed["results"]}
+    for bomb in bombs:
+        state, error = ends[bomb.name]
+        assert state in ("failed", "rejected")
+        assert error["code"] == "document.bomb"
+    assert {ends[path.name][0] for path in good} == {"succeeded"}
+    assert job["state"] == "partial"
+    assert 0 < peak < 2 * 1024**3
+    assert first_run.health()["status"] == "healthy"
 
 
 def test_a_killed_keeper_takes_its_command_along(first_run: Up) -> None:

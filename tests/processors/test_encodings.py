@@ -5,6 +5,7 @@
 import pytest
 
 from apps.processors.decoding import decode
+from apps.processors.html import decoded
 from apps.processors.protocol import Page
 
 pytestmark = pytest.mark.once
@@ -89,3 +90,31 @@ def test_what_comes_out_can_be_stored(content: bytes) -> None:
     text = Page(number=1, text=decode(content)[0]).text
     assert "\0" not in text
     assert text.encode("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("declared", "language", "encoding"),
+    [
+        ("utf-8", "ru", "cp1251"),
+        ("utf-8", "pl", "cp1250"),
+        ("utf-8", "de", "cp1252"),
+        ("utf-8", "ja", "cp932"),
+        ("shift_jis", "ru", "cp1251"),
+        ("utf-16", "ru", "cp1251"),
+        ("utf-16", "ru", "utf-8"),
+        ("windows-1251", "ru", "utf-8"),
+        ("koi8-r", "ru", "koi8_r"),
+        ("iso-8859-2", "pl", "iso8859_2"),
+        ("iso-2022-jp", "ja", "iso2022_jp"),
+    ],
+)
+def test_a_page_is_believed_only_what_its_bytes_allow(
+    declared: str, language: str, encoding: str
+) -> None:
+    page = f'<meta charset="{declared}"><p>{SENTENCES[language]}</p>'
+    assert decoded(page.encode(encoding))[0] == page
+
+
+def test_a_stray_byte_makes_no_page_a_lie() -> None:
+    page = f'<meta charset="utf-8"><p>{SENTENCES["ru"]}</p>'
+    assert decoded(page.encode() + b"\xff") == (page + "\ufffd", "utf-8")

@@ -9,6 +9,7 @@ import pptx
 import pytest
 from msoffcrypto.format.ooxml import OOXMLFile
 
+from apps.processors import properties
 from apps.processors.host import ProcessorHost
 from apps.processors.office import OfficeProcessor
 from tests.processors.office_files import (
@@ -154,6 +155,22 @@ def test_notes_and_comments_of_rtf_are_read(read: Read) -> None:
     assert extraction.metadata["title"] == "של rules"
     assert extraction.metadata["author"] == "Café"
     assert extraction.metadata["created_at"].startswith("2024-03-04T09:30")
+
+
+@pytest.mark.parametrize(
+    ("head", "raw", "title"),
+    [
+        (rb"", rb"\'cc\'e0\'ff\'ea \{a\}", "Маяк {a}"),
+        (rb"", rb"\uc0\u1052 \u1072 \u1103 \u1082 .", "Маяк."),
+        (rb"\uc2", rb"\u26412\'96\'7b\u12399\'82\'cd!", "本は!"),
+        (rb"", rb"\u-10179?\u-8704? smiles", "😀 smiles"),
+        (rb"", "Маяк".encode("cp1251") + b"\r\n.", "Маяк."),
+    ],
+    ids=["code page", "nothing replaced", "two replaced", "two halves", "bare bytes"],
+)
+def test_titles_of_rtf(head: bytes, raw: bytes, title: str) -> None:
+    content = rb"{\rtf1\ansi\ansicpg1251" + head + rb"{\info{\title " + raw + rb"}}}"
+    assert properties.of_rtf(content) == {"title": title}
 
 
 def test_an_old_word_file_is_read_and_says_what_is_missing(read: Read) -> None:

@@ -297,6 +297,10 @@ def test_a_page_may_lie_about_its_character_set(read: Read, encoding: str) -> No
     assert sentence in read("html", page.encode(encoding)).text
 
 
+def test_only_languages_of_two_letters_are_named(read: Read) -> None:
+    assert read("txt", "xq zw kv jj qq wv xz kq zx vb").language == ""
+
+
 @pytest.mark.parametrize("kind", ["txt", "md", "csv", "json", "xml", "html"])
 def test_nothing_but_blanks_is_empty(read: Read, kind: str) -> None:
     assert refusal(read, kind, " \n\t ".encode("utf-16")).code == "document.empty"
