@@ -157,13 +157,17 @@ def _in_bytes(picture: Image.Image) -> Image.Image:
 
 
 def _count(picture: Image.Image) -> int:
-    """How many pages there are. Raises BadDocument when they are too many."""
+    """How many pages there are, up to the first that is damaged, and with it. Raises BadDocument
+    when they are too many."""
     for count in range(1, MAX_PAGES + 1):
         try:
             picture.seek(count)
         except EOFError:
             picture.seek(0)
             return count
+        except DAMAGED:
+            picture.seek(0)
+            return count + 1
     raise BadDocument("document.too_many_pages", f"The picture has more than {MAX_PAGES} pages.")
 
 

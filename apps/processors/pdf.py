@@ -28,7 +28,10 @@ PDF_DATE = re.compile(
 # lines. Before a small letter it goes: it is hardly ever part of the word.
 DIVIDED = re.compile("[\x02\ufffe](?=[a-z\u00df-\u00f6\u00f8-\u00ff])")
 LISTED_PAGES = 20
+MOST_LETTERS = 65_536
+"""Of a page that is read at one go."""
 LISTED_FILES = 100
+QUARTER_TURNS = {90: (0, -1, 1, 0), 270: (0, 1, -1, 0)}
 
 
 class PdfProcessor:
@@ -110,6 +113,8 @@ class _Reader:
         self._pdf = pdf
         self._engine = engine
         self._options = document.options
+        self._is_labelled = bool(pdf.get_page_label(0))  # the first page has one, or none has
+        self._letters = (pdfium.FPDF_WCHAR * MOST_LETTERS)()
         self.damaged: list[int] = []
         self.unread: list[int] = []
 
@@ -128,14 +133,24 @@ class _Reader:
 
     def _read(self, page: pypdfium2.PdfPage, number: int, looking: Callable[[], None]) -> Page:
         textpage = page.get_textpage()
-        text = _tidied(textpage.get_text_bounded())
+        text = _tidied(self._text(page, textpage))
         textpage.close()
         read = self._with_ocr(page, Page(number=number, text=text), looking)
         noted = notes(self._pdf, page)
-        label = self._pdf.get_page_label(number - 1)
+        label = self._pdf.get_page_label(number - 1) if self._is_labelled else ""
         if not noted and label in ("", str(number)):
             return read
         return replace(read, text=f"{read.text}\n\n{noted}".strip(), label=label)
+
+    def _text(self, page: pypdfium2.PdfPage, textpage: pypdfium2.PdfTextPage) -> str:
+        """What `textpage.get_text_bounded()` gives, which asks for all of it twice."""
+        left, bottom, right, top = page.get_bbox()
+        count = pdfium.FPDFText_GetBoundedText(
+            textpage, left, top, right, bottom, self._letters, MOST_LETTERS
+        )
+        if count >= MOST_LETTERS:
+            return str(textpage.get_text_bounded())
+        return bytes(memoryview(self._letters)[:count]).decode("utf-16-le", "ignore")
 
     def _with_ocr(self, page: pypdfium2.PdfPage, read: Page, looking: Callable[[], None]) -> Page:
         wanted = self._options.ocr
@@ -185,12 +200,12 @@ def _levelled(pdf: pypdfium2.PdfDocument, index: int) -> pypdfium2.PdfPage:
     """The page, rewritten in memory as it is shown when it is shown a quarter round: PDFium puts
     no line ends between lines that run up or down the page."""
     page = pdf[index]
-    turns = {90: (0, -1, 1, 0), 270: (0, 1, -1, 0)}
-    if page.get_rotation() not in turns:
+    rotation = page.get_rotation()
+    if rotation not in QUARTER_TURNS:
         return page
     (width, height), (left, bottom, right, top) = page.get_size(), page.get_cropbox()
-    shift = (-bottom, right) if page.get_rotation() == 90 else (top, -left)
-    matrix = pdfium.FS_MATRIX(*turns[page.get_rotation()], *shift)
+    shift = (-bottom, right) if rotation == 90 else (top, -left)
+    matrix = pdfium.FS_MATRIX(*QUARTER_TURNS[rotation], *shift)
     pdfium.FPDFPage_TransFormWithClip(page, matrix, None)
     page.set_rotation(0)
     page.set_mediabox(0, 0, width, height)

@@ -29,11 +29,14 @@ def notes(pdf: pypdfium2.PdfDocument, page: pypdfium2.PdfPage) -> str:
 
     Fields are known only where `pdf.init_forms()` was called before the page was opened.
     """
-    return "\n".join(filter(None, _notes(pdf, page)))
+    count = pdfium.FPDFPage_GetAnnotCount(page)
+    if not count:
+        return ""
+    return "\n".join(filter(None, _notes(pdf, page, min(count, MAX_NOTES))))
 
 
-def _notes(pdf: pypdfium2.PdfDocument, page: pypdfium2.PdfPage) -> Iterator[str]:
-    for number in range(min(pdfium.FPDFPage_GetAnnotCount(page), MAX_NOTES)):
+def _notes(pdf: pypdfium2.PdfDocument, page: pypdfium2.PdfPage, count: int) -> Iterator[str]:
+    for number in range(count):
         note = pdfium.FPDFPage_GetAnnot(page, number)
         if not note:
             continue

@@ -33,8 +33,8 @@ DRAWN = frozenset({"pdf", *FORMATS})
 """Kinds whose pages can be drawn."""
 GREY = frozenset({"1", "L", "I", "F"})
 LAST_PAGE = 999_999  # that can be asked for
-DAMAGED = (OSError, SyntaxError, ValueError, EOFError, UnidentifiedImageError)
-"""What Pillow raises on damaged files."""
+DAMAGED = (OSError, SyntaxError, ValueError, TypeError, EOFError, UnidentifiedImageError)
+"""What Pillow raises on damaged files; TypeError for a page without dimensions."""
 
 
 class PagePicture:

@@ -135,7 +135,7 @@ def main() -> int:
     print(f"seed {options.seed!r}, {len(seeds())} documents to damage, {options.jobs} processes")
     started = time.monotonic()
     total, lost = _run(options)
-    return _told(total, lost, time.monotonic() - started)
+    return told(total, lost, time.monotonic() - started)
 
 
 def _run(options: argparse.Namespace) -> tuple[Tally, int]:
@@ -161,7 +161,8 @@ def _run(options: argparse.Namespace) -> tuple[Tally, int]:
     return total, len(processes) - reported
 
 
-def _told(total: Tally, lost: int, seconds: float) -> int:
+def told(total: Tally, lost: int, seconds: float) -> int:
+    """Prints what was seen; 1 when anything happened that may not, else 0."""
     from tests.fuzz.judging import ALLOWED
 
     files = sum(total.outcomes.values())
