@@ -107,7 +107,7 @@ def to_json(error: ProcessingError) -> dict[str, object]:
 
 def from_json(raw: Mapping[str, Any]) -> ProcessingError:
     """The inverse of `to_json`. Raises KeyError, TypeError or ValueError on another shape."""
-    code, detail = str(raw["code"])[:100], str(raw["detail"])[:MAX_DETAIL]
+    code, detail = clean(str(raw["code"]))[:100], clean(str(raw["detail"]))[:MAX_DETAIL]
     match raw["type"]:
         case "BadDocument":
             return BadDocument(code, detail)

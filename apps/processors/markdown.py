@@ -30,7 +30,7 @@ DATES = frozenset({"created_at", "modified_at"})
 ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}\S*)?\Z")
 FENCE = re.compile(r" {0,3}(```|~~~)")
 HEADING = re.compile(r" {0,3}#{1,6}[ \t]+(.*)")
-HEADING_END = re.compile(r"[ \t]+#+[ \t]*\Z")
+HEADING_END = re.compile(r"(?<![ \t])[ \t]+#+[ \t]*\Z")
 UNDERLINE = re.compile(r" {0,3}(=+|-{2,})[ \t]*\Z")
 DELIMITER_CELL = re.compile(r":?-+:?\Z")  # GFM 4.10
 BAR = re.compile(r"(?<!\\)\|")

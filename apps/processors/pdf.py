@@ -150,7 +150,8 @@ class _Reader:
         )
         if count >= MOST_LETTERS:
             return str(textpage.get_text_bounded())
-        return bytes(memoryview(self._letters)[:count]).decode("utf-16-le", "ignore")
+        text = bytes(memoryview(self._letters)[:count]).decode("utf-16-le", "ignore")
+        return text.removesuffix("\x00")
 
     def _with_ocr(self, page: pypdfium2.PdfPage, read: Page, looking: Callable[[], None]) -> Page:
         wanted = self._options.ocr

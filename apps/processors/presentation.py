@@ -74,7 +74,11 @@ def _title(tree: etree._Element) -> str:
 
 
 def _rows(table: etree._Element) -> list[list[str]]:
-    return [[_joined(cell) for cell in row.iter("{*}tc")] for row in table.iter("{*}tr")]
+    # Its own only: what is nested, which no program writes, is read with the cell around it.
+    return [
+        [_joined(cell) for cell in row.iterchildren("{*}tc")]
+        for row in table.iterchildren("{*}tr")
+    ]
 
 
 def _joined(element: etree._Element) -> str:

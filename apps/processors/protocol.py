@@ -1,5 +1,6 @@
 """What a processor is given and what it gives back. Pure; both sides of the child's pipe use it."""
 
+import itertools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,6 +14,12 @@ MAX_PASSWORD = 200
 MAX_LABEL = 200
 MAX_MEMBER_NAME = 1000
 MAX_MEMBERS = 500
+MAX_LANGUAGE = 16
+MAX_PAGE_NUMBER = 2**31 - 1
+MAX_SAID = 100
+"""So many entries of metadata, and so many warnings, are kept."""
+MAX_SAID_CHARACTERS = 10_000
+"""Of each: a name in a document may be megabytes long."""
 PAGE_RANGES = re.compile(r"\d{1,6}(-\d{1,6})?(,\d{1,6}(-\d{1,6})?){0,99}")
 
 
@@ -162,11 +169,14 @@ class Page:
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> "Page":
         confidence = raw.get("confidence")
+        number = int(raw["number"])
+        if not 0 < number <= MAX_PAGE_NUMBER:
+            raise ValueError(number)
         return cls(
-            number=int(raw["number"]),
+            number=number,
             text=str(raw["text"]),
             ocr=bool(raw["ocr"]),
-            confidence=None if confidence is None else float(confidence),
+            confidence=None if confidence is None else _percentage(confidence),
             label=str(raw.get("label", "")),
             tables=tuple(
                 tuple(tuple(map(str, row)) for row in table) for table in raw.get("tables", ())
@@ -231,9 +241,9 @@ class Extraction:
     members: tuple[Member, ...] = ()
 
     def __post_init__(self) -> None:
-        metadata = {clean(key): clean(value) for key, value in self.metadata.items()}
-        object.__setattr__(self, "metadata", metadata)
-        object.__setattr__(self, "warnings", tuple(clean(warning) for warning in self.warnings))
+        said = itertools.islice(self.metadata.items(), MAX_SAID)
+        object.__setattr__(self, "metadata", {_short(key): _short(value) for key, value in said})
+        object.__setattr__(self, "warnings", tuple(map(_short, self.warnings[:MAX_SAID])))
 
     @property
     def text(self) -> str:
@@ -267,7 +277,7 @@ class Extraction:
             pages=tuple(Page.from_json(page) for page in raw["pages"]),
             kind=clean(str(raw["kind"])),
             engine=clean(str(raw["engine"])),
-            language=clean(str(raw["language"])),
+            language=clean(str(raw["language"]))[:MAX_LANGUAGE],
             metadata={str(key): str(value) for key, value in metadata.items()},
             warnings=tuple(str(warning) for warning in raw["warnings"]),
             quality="full" if raw["quality"] == "full" else "partial",
@@ -301,6 +311,17 @@ class Processor(Protocol):
     accepts: frozenset[str]
 
     def run(self, document: Document, report: Report) -> Extraction: ...
+
+
+def _percentage(raw: Any) -> float:
+    percentage = float(raw)
+    if not 0 <= percentage <= 100:  # or no number at all, which no database takes
+        raise ValueError(raw)
+    return percentage
+
+
+def _short(text: str) -> str:
+    return clean(text[:MAX_SAID_CHARACTERS])
 
 
 def clean(text: str) -> str:

@@ -14,7 +14,7 @@ from apps.processors.errors import (
     Usage,
 )
 from apps.processors.postmortem import cause
-from apps.processors.protocol import Extraction, Page
+from apps.processors.protocol import Extraction, Page, clean
 from apps.processors.spawn import Child, Gone
 
 TICK_SECONDS = 0.05
@@ -25,7 +25,9 @@ PAGE_BYTES = 200
 """What a page costs to keep that has no text: there may be any number of them."""
 
 Progress = Callable[[int, int, str], None]
-MALFORMED = (KeyError, TypeError, ValueError, AttributeError, RecursionError)
+MALFORMED = (KeyError, TypeError, ValueError, AttributeError, RecursionError, OverflowError)
+MOST = 2**53
+"""No number of ours is higher: bytes, seconds, pages."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,7 @@ class Reading:
 
     def _take(self, message: Mapping[str, Any]) -> None:
         done, total, note = message["progress"]
-        self._progress = int(done), int(total), str(note)[:200]
+        self._progress = _counted(done), _counted(total), clean(str(note))[:200]
         if "page" in message:
             self._keep([Page.from_json(message["page"])])
 
@@ -195,8 +197,16 @@ def nonsense() -> ChildCrashed:
     return ChildCrashed(0, "The program that reads the file sent something that makes no sense.")
 
 
+def _counted(raw: Any) -> int:
+    return min(max(int(raw), 0), MOST)
+
+
 def numbers(raw: Mapping[str, Any]) -> dict[str, float]:
-    return {str(key): float(value) for key, value in raw.items()}
+    """Raises ValueError for what is negative, beyond measure or no number."""
+    found = {str(key): float(value) for key, value in raw.items()}
+    if not all(0 <= value <= MOST for value in found.values()):
+        raise ValueError(raw)
+    return found
 
 
 def _span(seconds: float) -> str:

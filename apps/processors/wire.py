@@ -16,9 +16,13 @@ class Garbled(Exception):
     """Bytes that are no message of ours."""
 
 
+_encoded = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+"""`json.dumps` with arguments would build an encoder for every page."""
+
+
 def pack(message: Mapping[str, object]) -> bytes:
     """`message` ready to be sent. Raises TooLarge."""
-    body = json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
+    body = _encoded(message).encode(errors="replace")
     if len(body) > MAX_MESSAGE_BYTES:
         raise TooLarge
     return len(body).to_bytes(HEADER_BYTES) + body

@@ -15,12 +15,14 @@ from dataclasses import dataclass, field
 from lxml import etree
 
 from apps.processors import opendocument
-from apps.processors.package import Package
+from apps.processors.package import Package, without_entities
 
-# A cell with its place, 18.3.1.4. Attributes may come in any order, prefixes may stand before.
-PLACE = re.compile(rb"<(?:\w+:)?c\s[^>]*?\br=[\"']([A-Z]{1,3})(\d{1,7})[\"']")
+# A cell with its place, 18.3.1.4. Attributes may come in any order, prefixes may stand before;
+# six short ones there are, and looking further would take a time that grows with the square.
+PLACE = re.compile(rb"<(?:\w{1,50}:)?c\s[^<]{0,500}?\br\s*=\s*[\"']([A-Z]{1,3})(\d{1,7})[\"']")
 FAULT = re.compile(
-    rb"<(?:\w+:)?c\s(?=[^>]*\bt=[\"']e[\"'])[^>]*?\br=[\"']([A-Z]{1,3})(\d{1,7})[\"'][^>]*>"
+    rb"<(?:\w{1,50}:)?c\s(?=[^<>]{0,500}\bt=[\"']e[\"'])"
+    rb"[^<>]{0,500}?\br=[\"']([A-Z]{1,3})(\d{1,7})[\"'][^<>]{0,500}>"
     rb"(?:<(?:\w+:)?f\b[^<]*(?:</(?:\w+:)?f>)?)?<(?:\w+:)?v>([^<]{1,20})<"
 )
 MAX_FAULTS = 100_000
@@ -125,7 +127,7 @@ def of_ods(package: Package) -> dict[str, Sheet]:
     )
     for _, element in walk:
         if element.tag == f"{TABLE}table-row":
-            measure.add(element)
+            measure.add(without_entities(element))
         else:
             sheets[element.get(f"{TABLE}name", "")] = measure.sheet
             measure = _Measure()

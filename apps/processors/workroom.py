@@ -51,14 +51,58 @@ class Workroom:
         """Remove what lies in the room."""
         for entry in os.scandir(self.path):
             if entry.is_dir(follow_symlinks=False):
-                shutil.rmtree(entry.path, ignore_errors=True)
+                remove(Path(entry.path))
             else:
                 Path(entry.path).unlink(missing_ok=True)
 
     def remove(self) -> None:
-        shutil.rmtree(self._base, ignore_errors=True)
+        remove(self._base)
         with contextlib.suppress(OSError):
             os.close(self._lock)
+
+
+def remove(folder: Path) -> None:
+    """Remove `folder` and what is in it, as far as that is allowed.
+
+    Not by recursion, as shutil does: who was taken over may leave folders in folders, a thousand
+    and more, and all that come after would fail over them. What lies in a folder within is moved
+    up, until there is nothing within.
+    """
+    with contextlib.suppress(OSError):
+        top = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            _empty(top)
+        finally:
+            os.close(top)
+        folder.rmdir()
+
+
+def _empty(top: int) -> None:
+    """Empty the folder that is open as `top`. Raises OSError."""
+    ahead = _emptied_of_files(top)
+    while ahead:
+        name = ahead.pop()
+        inner = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=top)
+        try:
+            for deeper in _emptied_of_files(inner):
+                moved = secrets.token_hex(8)
+                os.rename(deeper, moved, src_dir_fd=inner, dst_dir_fd=top)
+                ahead.append(moved)
+        finally:
+            os.close(inner)
+        os.rmdir(name, dir_fd=top)
+
+
+def _emptied_of_files(folder: int) -> list[str]:
+    """The folders in it, which are all that is left in it."""
+    folders = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                folders.append(entry.name)
+            else:
+                os.unlink(entry.name, dir_fd=folder)
+    return folders
 
 
 def sweep(folder: Path) -> None:
@@ -69,7 +113,7 @@ def sweep(folder: Path) -> None:
                 lock = os.open(base / LOCK, os.O_RDWR | os.O_NOFOLLOW)
                 try:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    shutil.rmtree(base, ignore_errors=True)
+                    remove(base)
                 finally:
                     os.close(lock)
 

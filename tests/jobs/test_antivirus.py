@@ -13,8 +13,12 @@ from pathlib import Path
 import pytest
 from pytest_django import Settings
 
+from apps.accounts.models import Organization
 from apps.jobs import antivirus
+from apps.jobs.models import BatchFile
 from apps.processors.errors import BadDocument, Unavailable
+from apps.queue import worker
+from tests.jobs.containers import submit_files
 
 pytestmark = pytest.mark.once
 
@@ -105,6 +109,19 @@ def test_what_is_infected_is_not_read(scanner: str, tmp_path: Path, settings: Se
     with pytest.raises(BadDocument, match=r"ClamAV found Test\.Eicar") as refused:
         antivirus.check(a_file(tmp_path, b" " * 200_000 + EICAR))
     assert refused.value.code == "document.infected"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_infected_file_fails_and_the_others_are_read(
+    likeness: str, acme: Organization, settings: Settings
+) -> None:
+    settings.CLAMAV_URL = likeness
+    settings.PROCESSORS = ["tests.jobs.telling.TellingProcessor"]
+    submit_files(acme, {"bad.txt": EICAR, "good.txt": b"text"})
+    worker.work_off("default")
+    worker.close_slot()
+    states = BatchFile.objects.order_by("position").values_list("state", "error_code")
+    assert list(states) == [("failed", "document.infected"), ("succeeded", "")]
 
 
 def test_a_file_that_the_scanner_does_not_take(

@@ -214,7 +214,8 @@ def test_progress_never_falls_while_files_are_found(acme: Organization) -> None:
     shown = [shown_of(job)]
     read_next()
     shown.append(shown_of(job))
-    for found in ({"in.zip": EMPTY, **TWO}, TWO, TWO):
+    many = {f"{number}.txt": b"text" for number in range(9)}  # what is done is a smaller share then
+    for found in ({"in.zip": EMPTY, **many}, TWO, TWO):
         file = claimed()
         for progress in (0.4, 0.9):
             BatchFile.objects.filter(pk=file.pk).update(progress=progress)

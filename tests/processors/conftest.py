@@ -10,6 +10,7 @@ import pytest
 from apps.processors import spawn
 from apps.processors.host import Budget, Outcome, ProcessorHost
 from apps.processors.protocol import Options
+from apps.processors.registry import processors
 
 FAULTY = "tests.processors.faulty.FaultyProcessor"
 BUDGET = Budget(seconds=60, silence_seconds=30, memory_bytes=1024**3)
@@ -33,8 +34,18 @@ def _strict_children() -> Iterator[None]:
                 shutil.move(counted, target.parent / counted.name)
 
 
+@pytest.fixture(scope="session")
+def warm(_strict_children: None) -> Iterator[ProcessorHost]:
+    """Shared by all tests that look at what comes of documents. Knows all processors from the
+    start, so that it is never started again for one more."""
+    host = ProcessorHost(processors())
+    yield host
+    host.close()
+
+
 @pytest.fixture
 def host() -> Iterator[ProcessorHost]:
+    """For one test, which wants to see what becomes of the child."""
     host = ProcessorHost()
     yield host
     host.close()

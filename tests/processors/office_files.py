@@ -61,7 +61,7 @@ def reader(host: ProcessorHost, folder: Path) -> Read:
 
 
 def quick(processor: Processor, folder: Path) -> Read:
-    """The same without a child, for what is refused costs one."""
+    """The same without a child, which is quicker."""
 
     def read(kind: str, content: bytes, **options: object) -> Extraction:
         source = folder / "document"

@@ -20,10 +20,10 @@ class Opened:
 
 
 class Opener:
-    """One warm child for many containers."""
+    """`host` for many containers."""
 
-    def __init__(self, folder: Path) -> None:
-        self._host = ProcessorHost()
+    def __init__(self, host: ProcessorHost, folder: Path) -> None:
+        self._host = host
         self._folder = folder
         self._count = 0
         self.progress: list[tuple[int, int, str]] = []
@@ -49,6 +49,3 @@ class Opener:
             members_to=into,
         )
         return Opened(outcome.extraction)
-
-    def close(self) -> None:
-        self._host.close()

@@ -1,11 +1,8 @@
-"""Pages drawn to be read, so that what they say is known, and a warm child that reads them."""
+"""Pages drawn to be read, so that what they say is known, and a way to have them read."""
 
 import io
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pypdfium2
 from PIL import Image
@@ -23,10 +20,10 @@ MARGIN, GAP = 24, 20
 
 
 class Reader:
-    """One warm child for many documents. What the last one reported is in `progress`."""
+    """`host` for many documents. What the last one reported is in `progress`."""
 
-    def __init__(self, folder: Path) -> None:
-        self._host = ProcessorHost()
+    def __init__(self, host: ProcessorHost, folder: Path) -> None:
+        self._host = host
         self._folder = folder
         self.progress: list[tuple[int, int, str]] = []
 
@@ -47,19 +44,6 @@ class Reader:
             on_progress=lambda *seen: self.progress.append(seen),
             should_stop=lambda: False,
         ).extraction
-
-    def close(self) -> None:
-        self._host.close()
-
-
-@contextmanager
-def reader() -> Iterator[Reader]:
-    with TemporaryDirectory() as folder:
-        opened = Reader(Path(folder))
-        try:
-            yield opened
-        finally:
-            opened.close()
 
 
 def page(text: str, *, columns: int = 1, size: tuple[int, int] = (330, 220)) -> bytes:

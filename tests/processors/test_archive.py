@@ -1,4 +1,5 @@
 import io
+import random
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -6,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from apps.processors import archive as archive_module
 from apps.processors.archive import (
     LARGE_END_RECORD,
     LARGE_LOCATOR,
@@ -117,6 +119,38 @@ def test_what_lies_beyond_the_announced_size_is_found_even_with_a_right_checksum
     content[entry + 24 : entry + 28] = (1).to_bytes(4, "little")
     content[entry + 16 : entry + 20] = zlib.crc32(b"x").to_bytes(4, "little")
     assert code_of(lambda: inflate(io.BytesIO(content))) == "document.corrupt"
+
+
+def test_less_than_was_announced_is_damage() -> None:
+    content = bytearray(archive(lambda made: made.writestr("word/text", b"x" * 100)).getvalue())
+    entry = content.rindex(b"PK\x01\x02")
+    content[entry + 24 : entry + 28] = (101).to_bytes(4, "little")
+    assert code_of(lambda: inflate(io.BytesIO(content))) == "document.corrupt"
+
+
+def test_a_name_that_goes_on_behind_a_nul_is_unsafe() -> None:
+    content = archive(named("word/a_b")).getvalue().replace(b"a_b", b"a\x00b")
+    assert [member.filename for member in zipfile.ZipFile(io.BytesIO(content)).infolist()][-1] == (
+        "word/a"
+    )
+    assert code_of(lambda: inspect(io.BytesIO(content))) == "document.unsafe"
+
+
+@pytest.mark.parametrize(("noise", "is_bomb"), [(75_000, False), (40_000, True)])
+def test_what_a_hundredth_unpacks_to_is_a_bomb(noise: int, is_bomb: bool) -> None:
+    content = random.Random(1).randbytes(noise) + bytes(6 * 1024**2)
+    packed = archive(lambda made: made.writestr("word/zeros", content))
+    if is_bomb:
+        assert code_of(lambda: inspect(packed)) == "document.bomb"
+    else:
+        assert len(inspect(packed)) == 3
+
+
+def test_all_members_together_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = archive(lambda made: made.writestr("word/big", b"x" * 1000))
+    assert len(inspect(content)) == 3
+    monkeypatch.setattr(archive_module, "MAX_TOTAL_BYTES", 1000)
+    assert code_of(lambda: inspect(content)) == "document.bomb"
 
 
 def test_members_that_share_their_bytes_are_a_bomb() -> None:

@@ -63,15 +63,15 @@ def smallest(kind: str) -> Path:
 
 @pytest.mark.parametrize(("processor", "kind"), PAIRS)
 def test_noise_is_refused_or_read_but_never_a_bug(
-    host: ProcessorHost, processor: str, kind: str, tmp_path: Path
+    warm: ProcessorHost, processor: str, kind: str, tmp_path: Path
 ) -> None:
     source = tmp_path / "noise"
     source.write_bytes(STARTS.get(kind, b"") + random.Random(f"{kind}").randbytes(20_000))
     if kind in FORGIVING:
-        run(host, processor, source, kind)
+        run(warm, processor, source, kind)
         return
     with pytest.raises(BadDocument) as caught:
-        run(host, processor, source, kind)
+        run(warm, processor, source, kind)
     # Of a picture noise may say that it is 60,000 pixels wide.
     assert caught.value.code in ("document.corrupt", "document.bomb")
 
@@ -79,13 +79,13 @@ def test_noise_is_refused_or_read_but_never_a_bug(
 @pytest.mark.parametrize(("processor", "kind"), PAIRS)
 @pytest.mark.parametrize("share", [0.1, 0.9])
 def test_a_document_cut_short_is_no_bug(
-    host: ProcessorHost, processor: str, kind: str, share: float, tmp_path: Path
+    warm: ProcessorHost, processor: str, kind: str, share: float, tmp_path: Path
 ) -> None:
     whole = smallest(kind).read_bytes()
     source = tmp_path / "cut"
     source.write_bytes(whole[: int(len(whole) * share)])
     try:
-        run(host, processor, source, kind)
+        run(warm, processor, source, kind)
     except BadDocument as error:
         assert error.code in ("document.corrupt", "document.empty")  # noqa: PT017 (either is fine)
 

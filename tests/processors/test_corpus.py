@@ -6,7 +6,6 @@ the files.
 
 import re
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from apps.processors.errors import BadDocument
 from apps.processors.host import ProcessorHost
 from apps.processors.kinds import KINDS, identify
 from apps.processors.protocol import Extraction, Options
-from apps.processors.registry import processor_path_for, processors
+from apps.processors.registry import processor_path_for
 from tests.data.make import bombs
 from tests.processors.conftest import BUDGET
 from tests.processors.test_samples import accuracy
@@ -29,21 +28,13 @@ TRUTHS: dict[str, dict[str, Any]] = tomllib.loads((DATA / "truth.toml").read_tex
 READABLE = [name for name, truth in TRUTHS.items() if "code" not in truth]
 REFUSED = [name for name, truth in TRUTHS.items() if "code" in truth]
 LOCKED = [name for name, truth in TRUTHS.items() if "opens" in truth]
-# Each of these costs a child: one for each way of locking is enough.
+# One for each way of locking is enough: turning a password into a key takes its time.
 WRONGLY_OPENED = [f"broken/locked{end}" for end in (".pdf", ".docx", ".xls", ".odt", "-aes.zip")]
 PASSWORD = "lighthouse"
 NOT_DATA = {"README.md", "texts.toml", "truth.toml"}
 UNSPACED = ("ja", "zh")
 DIRECTION_MARKS = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 SENTENCE = re.compile(r"[A-Z].{10,}[.!]", re.DOTALL)
-
-
-@pytest.fixture(scope="module")
-def warm() -> Iterator[ProcessorHost]:
-    """Knows all processors from the start, so that it is never started again for one more."""
-    host = ProcessorHost(processors())
-    yield host
-    host.close()
 
 
 def read(
@@ -194,9 +185,9 @@ def test_what_a_file_says(warm: ProcessorHost, name: str, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_why_a_file_is_refused(host: ProcessorHost, name: str) -> None:
+def test_why_a_file_is_refused(warm: ProcessorHost, name: str) -> None:
     with pytest.raises(BadDocument) as caught:
-        read(host, DATA / name)
+        read(warm, DATA / name)
     assert caught.value.code == TRUTHS[name]["code"]
     assert SENTENCE.fullmatch(caught.value.detail)
 
@@ -208,17 +199,17 @@ def test_a_password_opens_what_is_locked(warm: ProcessorHost, name: str, tmp_pat
 
 
 @pytest.mark.parametrize("name", WRONGLY_OPENED)
-def test_a_wrong_password_is_called_one(host: ProcessorHost, name: str) -> None:
+def test_a_wrong_password_is_called_one(warm: ProcessorHost, name: str) -> None:
     with pytest.raises(BadDocument) as caught:
-        read(host, DATA / name, Options(password="lamp"))
+        read(warm, DATA / name, Options(password="lamp"))
     assert caught.value.code == "document.password"
     assert SENTENCE.fullmatch(caught.value.detail)
 
 
 @pytest.mark.parametrize("bomb", bombs.BOMBS, ids=lambda bomb: bomb.__name__)
-def test_a_bomb_does_not_go_off(host: ProcessorHost, bomb: Any, tmp_path: Path) -> None:
+def test_a_bomb_does_not_go_off(warm: ProcessorHost, bomb: Any, tmp_path: Path) -> None:
     with pytest.raises(BadDocument) as caught:
-        read(host, bomb(tmp_path))
+        read(warm, bomb(tmp_path))
     assert caught.value.code == bombs.BOMBS[bomb]
     assert SENTENCE.fullmatch(caught.value.detail)
 

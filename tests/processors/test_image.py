@@ -9,8 +9,8 @@ import pytest
 from PIL import ExifTags, Image, ImageDraw, ImageFont, ImageOps, PngImagePlugin
 
 from apps.processors.errors import BadDocument
+from apps.processors.host import ProcessorHost
 from apps.processors.image import prepared
-from tests.processors import papers
 from tests.processors.papers import Reader, encoded
 
 pytestmark = pytest.mark.once
@@ -19,9 +19,8 @@ Shade = int | tuple[int, ...]
 
 
 @pytest.fixture(scope="module")
-def read() -> Iterator[Reader]:
-    with papers.reader() as reader:
-        yield reader
+def read(warm: ProcessorHost, tmp_path_factory: pytest.TempPathFactory) -> Reader:
+    return Reader(warm, tmp_path_factory.mktemp("image"))
 
 
 def sign(

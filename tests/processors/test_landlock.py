@@ -20,16 +20,24 @@ from apps.processors import landlock, linux
 known = landlock.version()
 landlock.version = lambda: min(known, int(sys.argv[2]))
 linux.prctl(38, 1)
-fence = landlock.Fence(readable=["/etc/hostname", "/not/there"], writable=[sys.argv[1]])
+room = Path(sys.argv[1])
+library, alone = room.with_name("library"), room.with_name("alone")
+library.mkdir()
+for file in (library / "module", alone):
+    file.write_text("code")
+fence = landlock.Fence(readable=[library, alone, "/not/there"], writable=[room])
 if sys.argv[3:]:
     threading.Thread(target=threading.Event().wait, daemon=True).start()
 print(fence.close())
-Path(sys.argv[1], "inside").write_text("x")
-Path(sys.argv[1], "inside").rename(Path(sys.argv[1], "moved"))
-try:
-    Path(sys.argv[1]).with_name("outside").touch()
-except PermissionError:
-    print("kept in")
+(room / "inside").write_text("x")
+(room / "inside").rename(room / "moved")
+Path("/dev/null").write_text("x")
+print((library / "module").read_text(), alone.read_text())
+for file in (library / "module", library / "new", alone, room.with_name("outside")):
+    try:
+        file.open("a")
+    except PermissionError:
+        print("kept in")
 """
 
 needs_landlock = pytest.mark.skipif(not landlock.version(), reason="needs a kernel with Landlock")
@@ -50,7 +58,11 @@ def fenced(folder: Path, *arguments: str) -> list[str]:
 @needs_landlock
 @pytest.mark.parametrize("version", range(1, landlock.version() + 1))
 def test_every_version_of_the_interface_keeps_in(tmp_path: Path, version: int) -> None:
-    assert fenced(tmp_path / "room", str(version)) == [f"landlock {version}", "kept in"]
+    assert fenced(tmp_path / "room", str(version)) == [
+        f"landlock {version}",
+        "code code",
+        *["kept in"] * 4,
+    ]
     assert [path.name for path in (tmp_path / "room").iterdir()] == ["moved"]
 
 

@@ -1,12 +1,12 @@
 """E-mail as it comes: what is text, what is attached, what is broken."""
 
-from collections.abc import Iterator
 from email.message import EmailMessage
 
 import pytest
 
 from apps.processors import mail as mail_module
 from apps.processors.errors import BadDocument
+from apps.processors.host import ProcessorHost
 from tests.processors.opening import Opened, Opener
 
 pytestmark = pytest.mark.once
@@ -16,10 +16,8 @@ PDF = b"%PDF-1.4 and so on"
 
 
 @pytest.fixture(scope="module")
-def open_(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opener]:
-    opener = Opener(tmp_path_factory.mktemp("mails"))
-    yield opener
-    opener.close()
+def open_(warm: ProcessorHost, tmp_path_factory: pytest.TempPathFactory) -> Opener:
+    return Opener(warm, tmp_path_factory.mktemp("mails"))
 
 
 def mail(text: str = "Good morning") -> EmailMessage:

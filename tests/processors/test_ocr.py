@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps
 
 from apps.processors import ocr, straightening, tessdata
 from apps.processors.errors import BadDocument
+from apps.processors.host import ProcessorHost
 from apps.processors.protocol import Page
 from tests.processors import papers
 from tests.processors.papers import Reader, encoded, likeness, page, scanned
@@ -33,9 +34,8 @@ Change = Callable[[Image.Image], Image.Image]
 
 
 @pytest.fixture(scope="module")
-def read() -> Iterator[Reader]:
-    with papers.reader() as reader:
-        yield reader
+def read(warm: ProcessorHost, tmp_path_factory: pytest.TempPathFactory) -> Reader:
+    return Reader(warm, tmp_path_factory.mktemp("ocr"))
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 """Office files: no word of theirs is lost, and none of them does harm."""
 
 import io
-from collections.abc import Iterator
 from pathlib import Path
 
 import docx
@@ -31,10 +30,8 @@ DATA = Path(__file__).parents[1] / "data" / "office"
 
 
 @pytest.fixture(scope="module")
-def read(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Read]:
-    host = ProcessorHost()
-    yield reader(host, tmp_path_factory.mktemp("office"))
-    host.close()
+def read(warm: ProcessorHost, tmp_path_factory: pytest.TempPathFactory) -> Read:
+    return reader(warm, tmp_path_factory.mktemp("office"))
 
 
 @pytest.fixture(scope="module")

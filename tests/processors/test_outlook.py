@@ -1,13 +1,13 @@
 """Messages of Outlook, written by the project after [MS-OXMSG]."""
 
 import struct
-from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
 
 from apps.processors import outlook
 from apps.processors.errors import BadDocument
+from apps.processors.host import ProcessorHost
 from tests.data.make.compound import packed
 from tests.data.make.outlook import BODY, CLASS, CODE_PAGE, DELIVERED, HTML, SUBMITTED, message
 from tests.processors.opening import Opener
@@ -19,10 +19,8 @@ FIRST = "__attach_version1.0_#00000000"
 
 
 @pytest.fixture(scope="module")
-def open_(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opener]:
-    opener = Opener(tmp_path_factory.mktemp("messages"))
-    yield opener
-    opener.close()
+def open_(warm: ProcessorHost, tmp_path_factory: pytest.TempPathFactory) -> Opener:
+    return Opener(warm, tmp_path_factory.mktemp("messages"))
 
 
 def code_paged(streams: Streams, codec: str) -> Streams:

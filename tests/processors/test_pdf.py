@@ -1,13 +1,13 @@
 """What is in a PDF besides its text: locks, forms, comments, labels, files, turned pages."""
 
 import io
-from collections.abc import Iterator
 
 import pypdfium2
 import pytest
 from reportlab.pdfgen.canvas import Canvas
 
 from apps.processors.errors import BadDocument
+from apps.processors.host import ProcessorHost
 from tests.processors import papers
 from tests.processors.papers import Reader
 
@@ -15,9 +15,8 @@ pytestmark = pytest.mark.once
 
 
 @pytest.fixture(scope="module")
-def read() -> Iterator[Reader]:
-    with papers.reader() as reader:
-        yield reader
+def read(warm: ProcessorHost, tmp_path_factory: pytest.TempPathFactory) -> Reader:
+    return Reader(warm, tmp_path_factory.mktemp("pdf"))
 
 
 class Sheet(Canvas):

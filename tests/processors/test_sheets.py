@@ -2,7 +2,6 @@
 
 import datetime
 import io
-from collections.abc import Iterator
 from pathlib import Path
 
 import openpyxl
@@ -30,10 +29,8 @@ DATA = Path(__file__).parents[1] / "data" / "office"
 
 
 @pytest.fixture(scope="module")
-def read(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Read]:
-    host = ProcessorHost()
-    yield reader(host, tmp_path_factory.mktemp("sheets"))
-    host.close()
+def read(warm: ProcessorHost, tmp_path_factory: pytest.TempPathFactory) -> Read:
+    return reader(warm, tmp_path_factory.mktemp("sheets"))
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 """What is written as text: Markdown, separated values, JSON, XML, HTML. Whole, damaged, hostile."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -305,13 +305,6 @@ def test_only_languages_of_two_letters_are_named(read: Read) -> None:
 def test_nothing_but_blanks_is_empty(read: Read, kind: str) -> None:
     assert refusal(read, kind, " \n\t ".encode("utf-16")).code == "document.empty"
     assert refusal(read, kind, b" \n").code == "document.empty"
-
-
-@pytest.fixture(scope="module")
-def warm() -> Iterator[ProcessorHost]:
-    host = ProcessorHost()
-    yield host
-    host.close()
 
 
 @pytest.mark.parametrize(

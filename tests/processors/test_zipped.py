@@ -3,7 +3,6 @@
 import io
 import zipfile
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ import pyzipper
 
 from apps.processors import zipped as zipped_module
 from apps.processors.errors import BadDocument, Unavailable
+from apps.processors.host import ProcessorHost
 from apps.processors.outgoing import Target
 from apps.processors.protocol import Document
 from apps.processors.zipped import ZipProcessor
@@ -23,10 +23,8 @@ PASSWORD = "Schl\xfcssel 7"
 
 
 @pytest.fixture(scope="module")
-def open_(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opener]:
-    opener = Opener(tmp_path_factory.mktemp("archives"))
-    yield opener
-    opener.close()
+def open_(warm: ProcessorHost, tmp_path_factory: pytest.TempPathFactory) -> Opener:
+    return Opener(warm, tmp_path_factory.mktemp("archives"))
 
 
 def zipped(members: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:

@@ -369,8 +369,8 @@ def test_the_number_of_queries_does_not_grow(alices: Client, acme: Organization)
     bulk(acme, 9, state="failed", succeeded=0, failed=1)
     submit(acme, "one", "two")
     of_ten = [queries(query) for query in asked]
-    bulk(acme, 9000)
-    bulk(acme, 900, state="failed", succeeded=0, failed=1)
+    bulk(acme, 900)
+    bulk(acme, 90, state="failed", succeeded=0, failed=1)
     for _ in range(3):
         submit(acme, "one", "two")
     assert [queries(query) for query in asked] == of_ten
@@ -378,8 +378,10 @@ def test_the_number_of_queries_does_not_grow(alices: Client, acme: Organization)
 
 
 def test_lists_are_read_from_an_index(acme: Organization, other: Organization) -> None:
-    bulk(acme, 6000)
-    bulk(other, 6000)
+    # PostgreSQL plans by how much there is, SQLite by what could be asked.
+    many = 6000 if connection.vendor == "postgresql" else 60
+    bulk(acme, many)
+    bulk(other, many)
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("ANALYZE jobs_batchjob")
