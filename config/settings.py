@@ -285,6 +285,7 @@ PROCESSORS = [
     "apps.processors.zipped.ZipProcessor",
 ]
 OCR_LANGUAGES = env.list("OCR_LANGUAGES", default=["eng"])
+SEARCHABLE_PDF = env.bool("SEARCHABLE_PDF", default=False)
 PROCESSING_TIMEOUT_SECONDS = env.int("PROCESSING_TIMEOUT_SECONDS", default=30 * 60)
 PROCESSING_SILENCE_SECONDS = env.int("PROCESSING_SILENCE_SECONDS", default=5 * 60)
 PROCESSING_MEMORY_BYTES = env.int("PROCESSING_MEMORY_BYTES", default=1536 * 1024 * 1024)

@@ -44,7 +44,7 @@ def examine() -> Report:
     return {
         "Service": [*service_lines(probes.examine(probes.PROBES)), *_disk_lines()],
         **_reader(),
-        "Kinds": kind_lines(registry.processors()),
+        "Kinds": _kind_lines(),
         "OCR": ocr_lines(registry.languages(), settings.OCR_LANGUAGES),
         "Extras": [_antivirus_line(), east_asian_line(registry.languages())],
     }
@@ -112,6 +112,13 @@ def kind_lines(processors: Mapping[str, type[Processor]]) -> list[Line]:
     ]
     unread = [kind for kind in KINDS if not any(kind in kinds for kinds in offered.values())]
     return lines + ([Line("not read", OFF, _listed(unread))] if unread else [])
+
+
+def _kind_lines() -> list[Line]:
+    try:
+        return kind_lines(registry.processors())
+    except Exception as error:  # noqa: BLE001 (a plug-in's module may raise anything)
+        return [Line("processors", BROKEN, f"one of PROCESSORS does not import: {error}")]
 
 
 def ocr_lines(installed: Iterable[str], wanted: Iterable[str]) -> list[Line]:

@@ -9,41 +9,57 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from apps.jobs import storage
-from apps.jobs.models import BatchFile, FileResult
+from apps.jobs.models import BatchFile, Blob, FileResult
 from apps.jobs.upload import Received
 from apps.processors.protocol import Extraction
 
 
 @dataclass(frozen=True)
-class StoredExtraction:
-    """An extraction and its JSON, synced to a file that waits to be put in place; `found` are the
-    documents that were in it."""
-
-    extraction: Extraction
+class StoredFile:
     path: Path
     sha256: str
     size_bytes: int
+
+
+@dataclass(frozen=True)
+class StoredExtraction:
+    """An extraction, and its JSON and searchable PDF, synced to files that wait to be put in place;
+    `found` are the documents that were in it."""
+
+    extraction: Extraction
+    content: StoredFile
     found: tuple[Received, ...] = ()
+    searchable: StoredFile | None = None
 
 
 def write(extraction: Extraction, folder: Path, found: Sequence[Received] = ()) -> StoredExtraction:
     """Writes the extraction as JSON into a new file in `folder`.
 
     Its members are those in `found`: what each is called, and why it is not read where it is not.
+    Its artifacts have addresses of their own, and lie at absolute paths already.
     """
     document = {
         "text": extraction.text,
         **extraction.to_json(),
         "members": [_told(each) for each in found],
     }
+    del document["artifacts"]
     data = json.dumps(document, ensure_ascii=False).encode()
     path = folder / f"{uuid.uuid4().hex}.json"
     with path.open("wb") as sink:
         sink.write(data)
         sink.flush()
         os.fsync(sink.fileno())
-    digest = hashlib.sha256(data).hexdigest()
-    return StoredExtraction(extraction, path, digest, len(data), tuple(found))
+    content = StoredFile(path, hashlib.sha256(data).hexdigest(), len(data))
+    made = [_synced(Path(artifact.path)) for artifact in extraction.artifacts]
+    return StoredExtraction(extraction, content, tuple(found), made[0] if made else None)
+
+
+def _synced(path: Path) -> StoredFile:
+    with path.open("rb") as content:
+        os.fsync(content.fileno())
+        digest = hashlib.file_digest(content, "sha256").hexdigest()
+        return StoredFile(path, digest, content.tell())
 
 
 def cut(stored: StoredExtraction, taken: int, warning: str) -> StoredExtraction:
@@ -51,21 +67,19 @@ def cut(stored: StoredExtraction, taken: int, warning: str) -> StoredExtraction:
     extraction = replace(
         stored.extraction, warnings=(*stored.extraction.warnings, warning), quality="partial"
     )
-    return write(extraction, stored.path.parent, stored.found[:taken])
+    return write(extraction, stored.content.path.parent, stored.found[:taken])
 
 
 def keep(file: BatchFile, stored: StoredExtraction) -> None:
     """Puts the extraction in place and its summary into the file's result row."""
     extraction = stored.extraction
-    replaced = FileResult.objects.filter(file=file).values_list("content_id", flat=True).first()
-    blob = storage.put(
-        file.organization, stored.path, sha256=stored.sha256, size_bytes=stored.size_bytes
-    )
-    FileResult.objects.update_or_create(
+    before = FileResult.objects.filter(file=file).first()
+    result, _ = FileResult.objects.update_or_create(
         file=file,
         defaults={
             "run": file.run,
-            "content": blob,
+            "content": _put(file, stored.content),
+            "searchable": _put(file, stored.searchable) if stored.searchable else None,
             "pages": extraction.page_count,
             "words": extraction.word_count,
             "language": extraction.language,
@@ -75,8 +89,14 @@ def keep(file: BatchFile, stored: StoredExtraction) -> None:
             "warnings": list(extraction.warnings),
         },
     )
-    if replaced is not None and replaced != blob.pk:
-        storage.release_on_commit({replaced})
+    if before is not None and (replaced := before.blob_ids - result.blob_ids):
+        storage.release_on_commit(replaced)
+
+
+def _put(file: BatchFile, stored: StoredFile) -> Blob:
+    return storage.put(
+        file.organization, stored.path, sha256=stored.sha256, size_bytes=stored.size_bytes
+    )
 
 
 def _told(found: Received) -> dict[str, str]:

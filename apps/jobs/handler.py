@@ -94,13 +94,14 @@ class BatchFileHandler(Handler):
             on_progress=lambda done, total, note: control.report(note, done / max(total, 1)),
             should_stop=control.should_stop,
             members_to=self._folder() if members.is_opened(file) else None,
+            searchable_to=self._folder("searchable") if settings.SEARCHABLE_PDF else None,
         )
 
     def _stored(self, file: BatchFile, extraction: Extraction) -> StoredExtraction:
         """The extraction and what was found in it, waiting for `settled`. Raises StorageFull."""
         if extraction.members and not members.is_opened(file):
             return self._store(members.without_members(extraction))
-        if extraction.members:
+        if extraction.members or extraction.artifacts:
             storage.check_room(0)
         return self._store(extraction, members.receive(file.job.operation, extraction.members))
 
@@ -125,11 +126,13 @@ class BatchFileHandler(Handler):
         """Writes the extraction's JSON where `settled` can put it in place."""
         return extractions.write(extraction, self._folder(), found)
 
-    def _folder(self) -> Path:
-        """Where what this run brings waits until it is put in place."""
+    def _folder(self, name: str = "") -> Path:
+        """Where what this run brings waits until it is put in place; `name` is a folder in it."""
         if self._waiting is None:
             self._waiting = storage.new_incoming_folder()
-        return self._waiting
+        folder = self._waiting / name
+        folder.mkdir(exist_ok=True)
+        return folder
 
     def _forget_waiting(self) -> None:
         """Removes what a fenced run left behind: its result was not put in place."""
@@ -191,7 +194,7 @@ def _without(password: str, text: str) -> str:
 
 def _put_in_place(file: BatchFile, stored: StoredExtraction) -> None:
     """Stores the result, and makes files of what was found in `file`, in this transaction."""
-    folder = stored.path.parent
+    folder = stored.content.path.parent
     if stored.found:
         taken = members.add(file, stored.found)
         if taken < len(stored.found):

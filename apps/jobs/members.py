@@ -66,11 +66,12 @@ def too_many(count: int) -> str:
 
 
 def _received(member: Member) -> Received:
-    received = Received(name=_shortened(member.name))
+    name = member.name.removeprefix("./")  # as bsdtar writes it
+    received = Received(name=_shortened(name))
     try:
         if not member.path:
             raise BadDocument(member.code, member.detail)
-        parts = member.name.split("/")
+        parts = name.split("/")
         for part in parts:
             check_name(part)
         _judge(received, parts[-1], Path(member.path))

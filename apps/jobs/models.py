@@ -202,11 +202,15 @@ class FileAttempt(Attempt):
 
 
 class FileResult(models.Model):
-    """What was read from a file: a summary here, the extraction itself (JSON) in `content`."""
+    """What was read from a file: a summary here, the extraction itself (JSON) in `content`, and
+    the PDF with the recognized text over its pictures in `searchable`, where there is one."""
 
     file = models.OneToOneField(BatchFile, on_delete=models.CASCADE, related_name="result")
     run = models.PositiveSmallIntegerField()
     content = models.ForeignKey(Blob, on_delete=models.PROTECT, related_name="results")
+    searchable = models.ForeignKey(
+        Blob, null=True, on_delete=models.PROTECT, related_name="searchable_results"
+    )
     pages = models.PositiveIntegerField()
     words = models.PositiveIntegerField()
     language = models.CharField(max_length=16, blank=True, default="")
@@ -218,6 +222,11 @@ class FileResult(models.Model):
 
     def __str__(self) -> str:
         return f"result of {self.file_id}"
+
+    @property
+    def blob_ids(self) -> set[int]:
+        """The bytes that it rests on."""
+        return {self.content_id, self.searchable_id} - {None}
 
 
 class IdempotencyKey(OrganizationOwned):

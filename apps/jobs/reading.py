@@ -21,7 +21,7 @@ def file_of(actor: Actor, file_id: UUID) -> BatchFile:
     """The file, with its job, bytes and result. Raises NotFound outside the organization."""
     files = BatchFile.objects.in_organization(actor.organization)
     file: BatchFile | None = (
-        files.select_related("result__content", "content", "job__created_by")
+        files.select_related("result__content", "result__searchable", "content", "job__created_by")
         .filter(pk=file_id)
         .first()
     )

@@ -374,7 +374,7 @@ def delete_job(*, actor: Actor, job: BatchJob) -> None:
         if current.state not in CLOSED:
             raise JobUnfinished("Cancel the job first, or wait for it to finish.")
         blobs = {file.content_id for file in files if file.content_id}
-        blobs |= {file.result.content_id for file in files if hasattr(file, "result")}
+        blobs = blobs.union(*(file.result.blob_ids for file in files if hasattr(file, "result")))
         current.delete()
         storage.release_on_commit(blobs)
 

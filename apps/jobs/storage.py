@@ -147,7 +147,7 @@ def release(blob_ids: Iterable[int]) -> int:
     for blob_id in blob_ids:
         with transaction.atomic():
             blob = Blob.objects.select_for_update().filter(pk=blob_id).first()
-            if blob is None or blob.files.exists() or blob.results.exists():
+            if blob is None or _is_used(blob):
                 continue
             blob.delete()
             path_of(blob).unlink(missing_ok=True)
@@ -155,6 +155,11 @@ def release(blob_ids: Iterable[int]) -> int:
             shutil.rmtree(previews_of(blob), ignore_errors=True)
             removed += 1
     return removed
+
+
+def _is_used(blob: Blob) -> bool:
+    uses = (blob.files, blob.results, blob.searchable_results)
+    return any(use.exists() for use in uses)
 
 
 def release_on_commit(blob_ids: set[int]) -> None:
@@ -177,7 +182,9 @@ def remove_orphans() -> int:
         if not (_root() / "blobs" / folder.relative_to(previews())).exists():
             shutil.rmtree(folder, ignore_errors=True)
     since = timezone.now() - timedelta(seconds=STALE_UPLOAD_SECONDS)
-    unused = Blob.objects.filter(files=None, results=None, created_at__lt=since)
+    unused = Blob.objects.filter(
+        files=None, results=None, searchable_results=None, created_at__lt=since
+    )
     return removed + release(list(unused.values_list("pk", flat=True)))
 
 

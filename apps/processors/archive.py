@@ -202,8 +202,11 @@ def _check_member(member: zipfile.ZipInfo) -> None:
         raise BadDocument("document.bomb", "A part of the file would unpack to far too much.")
     # Of the two, zipfile cuts one at a NUL and may take the other from an extra field (4.6.9).
     for name in {member.filename, member.orig_filename}:
-        if len(name) > MAX_MEMBER_NAME or UNSAFE_NAME.search(name):
-            raise BadDocument("document.unsafe", "A part of the file has a name that is not safe.")
+        if not 0 < len(name) <= MAX_MEMBER_NAME or UNSAFE_NAME.search(name):
+            raise BadDocument(
+                "document.unsafe",
+                f"A part of the file has a name that is not safe: {_shown(name)}.",
+            )
     if stat.S_IFMT(member.external_attr >> 16) in NO_FILES:
         raise BadDocument("document.unsafe", "A part of the file is a link to somewhere else.")
 
@@ -224,3 +227,8 @@ def _check_layout(members: Sequence[zipfile.ZipInfo], directory_at: int) -> None
 
 def _is_blown_up(size: int, packed: int) -> bool:
     return size > SMALL_BYTES and size > MAX_RATIO * packed
+
+
+def _shown(name: str) -> str:
+    """For a sentence: no longer than that, and nothing unseen in it."""
+    return f'"{"".join(c if c.isprintable() else "?" for c in name[:60])}"'

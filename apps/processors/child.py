@@ -219,6 +219,7 @@ def _answer(
         name=order["name"],
         kind=order["kind"],
         options=Options.parse(order["options"]),
+        wants_searchable=order["searchable"],
     )
     sandbox.limit_cpu(order["seconds"])
     try:

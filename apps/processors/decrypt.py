@@ -62,7 +62,7 @@ class Decrypter:
                 raise decrypt_odf.encrypted() from error
             raise BadDocument("document.corrupt", DAMAGED) from error
         # As msoffcrypto understands it: XML can write a number in many ways.
-        if getattr(file, "info", {}).get("spinValue", 0) > MAX_ROUNDS:
+        if file.format == "ooxml" and file.info.get("spinValue", 0) > MAX_ROUNDS:
             raise BadDocument("document.corrupt", DAMAGED)
         default = EXCEL_DEFAULT if KINDS[kind].family == "sheet" else ""
         try:

@@ -12,6 +12,7 @@ from typing import Any
 from apps.processors.protocol import Extraction, clean
 
 MAX_DETAIL = 500
+MAX_WAIT_SECONDS = 24 * 3600
 MAX_TRACEBACK = 20_000
 
 
@@ -113,6 +114,8 @@ def from_json(raw: Mapping[str, Any]) -> ProcessingError:
             return BadDocument(code, detail)
         case "Unavailable":
             wait = raw.get("retry_after")
+            if wait is not None and not 0 <= wait <= MAX_WAIT_SECONDS:
+                raise ValueError(wait)
             return Unavailable(code, detail, None if wait is None else float(wait))
         case "OutOfResources":
             return OutOfResources(code, detail)

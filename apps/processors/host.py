@@ -8,6 +8,7 @@ failure but a plain refusal, and when the organization changes. What the child g
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ __all__ = ["Budget", "Isolation", "Outcome", "ProcessorHost", "isolation_in_forc
 
 DOCUMENTS_PER_CHILD = 50
 START_SECONDS = 60.0
+MAX_ARTIFACTS = 1
 TIRED_SHARE = 1 / 3
 """A child that keeps more than this share of its memory cap after a document is replaced."""
 
@@ -123,16 +125,18 @@ class ProcessorHost:
         on_progress: Progress,
         should_stop: Callable[[], bool],
         members_to: Path | None = None,
+        searchable_to: Path | None = None,
     ) -> Outcome:
         """Read `source` with the processor at the dotted path `processor`.
 
         `on_progress(done, total, note)` is called in this thread, not more often than five times
         a second; `should_stop()` at least four times a second. Documents found inside are copied
         to the existing folder `members_to`, and have their absolute paths there; without it they
-        have names only. Raises a ProcessingError with `usage` where known, OSError when the
+        have names only. A searchable PDF is made only where there is an existing folder for it,
+        `searchable_to`, and where there is anything to make one of. Raises a ProcessingError with `usage` where known, OSError when the
         document or what is in it cannot be copied, and whatever the two callbacks raise. After
         any of them but a BadDocument, which a child says in good health, the child is gone; what
-        lies in `members_to` is the caller's to remove.
+        lies in the two folders is the caller's to remove.
         """
         try:
             child = self._ready_child(processor, owner, budget, should_stop)
@@ -142,6 +146,7 @@ class ProcessorHost:
                 "name": name,
                 "kind": kind,
                 "options": options.for_child(),
+                "searchable": searchable_to is not None,
                 "seconds": budget.seconds,
             }
         except BaseException:
@@ -151,7 +156,7 @@ class ProcessorHost:
         reading = Reading(child, kind, engine, budget, on_progress, should_stop)
         try:
             outcome = reading.finish(order)
-            extraction = _with_members(outcome.extraction, reading, members_to)
+            extraction = _with_files(outcome.extraction, reading, members_to, searchable_to)
         except BadDocument:
             self._retire_or_tidy(child, reading.usage)
             raise
@@ -212,18 +217,20 @@ class ProcessorHost:
             child.room.tidy()
 
 
-def _with_members(extraction: Extraction, reading: Reading, into: Path | None) -> Extraction:
-    """`extraction` with its members taken from the room. Raises what `run` does."""
+def _with_files(
+    extraction: Extraction,
+    reading: Reading,
+    members_to: Path | None,
+    searchable_to: Path | None,
+) -> Extraction:
+    """`extraction` with its members and artifacts taken from the room. Raises what `run` does."""
+    take = partial(collect, room=reading.child.room.path, should_stop=reading.should_stop)
     try:
-        members = collect(
-            extraction.members,
-            room=reading.child.room.path,
-            into=into,
-            should_stop=reading.should_stop,
-        )
+        members = take(extraction.members, into=members_to)
+        artifacts = take(extraction.artifacts[:MAX_ARTIFACTS], into=searchable_to)
     except Improper as error:
         raise reading.ended(nonsense()) from error
-    return replace(extraction, members=members)
+    return replace(extraction, members=members, artifacts=artifacts if searchable_to else ())
 
 
 def _first_word(child: Child, should_stop: Callable[[], bool]) -> dict[str, Any]:

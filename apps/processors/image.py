@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
+from functools import partial
 from typing import cast
 
 import pi_heif
@@ -11,6 +12,7 @@ from apps.processors import language, ocr
 from apps.processors.errors import BadDocument
 from apps.processors.pictures import DAMAGED, FORMATS, MAX_PIXELS
 from apps.processors.protocol import Document, Extraction, Page, Report
+from apps.processors.searchable import Searchable, font
 from apps.processors.text import without_pages
 
 MAX_PAGES = 2000
@@ -21,6 +23,7 @@ PAGED = frozenset({"tiff"})
 SWOLLEN = re.compile("too large|too much memory", re.IGNORECASE)
 """What Pillow says of texts in a PNG that unpack to more than it takes."""
 DEEP = frozenset({"I", "F"})
+COLOURED = frozenset({"RGB", "P", "CMYK", "YCbCr"})
 EXIF_DATE = re.compile(r"(\d{4}):(\d\d):(\d\d) (\d\d:\d\d:\d\d)")
 EXIF_ZONE = re.compile(r"[+-]\d\d:\d\d")
 NOTED = {
@@ -39,6 +42,7 @@ LEAST_DPI = 10
 class _Album:
     """What was read of one file."""
 
+    searchable: Searchable
     pages: list[Page] = field(default_factory=list)
     damaged: list[int] = field(default_factory=list)
     metadata: dict[str, str] = field(default_factory=dict)
@@ -57,6 +61,7 @@ class ImageProcessor:
     def __init__(self) -> None:
         self._language = language.shared()
         self._ocr = ocr.shared()
+        font()
         pi_heif.register_heif_opener()
         Image.init()  # every format, for some are asked about others: EXIF data is TIFF
         # Dimensions are checked below, before anything is decoded.
@@ -66,6 +71,7 @@ class ImageProcessor:
         report(0, 1, "opening")
         try:
             album = self._album(document, report)
+            artifacts = album.searchable.finish()
         except DAMAGED as error:
             if SWOLLEN.search(str(error)):
                 raise BadDocument(
@@ -78,8 +84,13 @@ class ImageProcessor:
             engine=self.version,
             language=self._language("\n".join(page.text for page in album.pages[:10])),
             metadata=album.metadata,
-            warnings=(*album.warnings, *_shortcomings(album, document)),
+            warnings=(
+                *album.warnings,
+                *_shortcomings(album, document),
+                *album.searchable.warnings,
+            ),
             quality="partial" if album.damaged else "full",
+            artifacts=artifacts,
         )
 
     def _album(self, document: Document, report: Report) -> _Album:
@@ -89,7 +100,7 @@ class ImageProcessor:
             Image.open(file, formats=[FORMATS[document.kind]]) as picture,
         ):
             _check_size(picture)
-            album = _Album(metadata=_metadata(picture))
+            album = _Album(Searchable(document), metadata=_metadata(picture))
             numbers = [1]
             if document.kind in PAGED:
                 count = _count(picture)
@@ -99,34 +110,37 @@ class ImageProcessor:
                 album.warnings.append("Of several pictures in the file, the first was read.")
             for done, number in enumerate(numbers):
                 report(done, len(numbers), f"page {number}")
-                album.pages.append(self._page(picture, number, document, album.damaged))
+                album.pages.append(self._page(picture, number, document, album))
                 report(done + 1, len(numbers), f"page {number}", page=album.pages[-1])
         if len(album.damaged) == len(numbers):
             raise BadDocument("document.corrupt", "The picture is damaged.")
         return album
 
-    def _page(
-        self, picture: Image.Image, number: int, document: Document, damaged: list[int]
-    ) -> Page:
+    def _page(self, picture: Image.Image, number: int, document: Document, album: _Album) -> Page:
         try:
             picture.seek(number - 1)
             _check_size(picture)
             if document.options.ocr == "never":
                 return Page(number=number, text="")
-            grey = prepared(picture)
+            grey = prepared(picture, in_colour=album.searchable.is_wanted)
         except DAMAGED:
-            damaged.append(number)
+            album.damaged.append(number)
             return Page(number=number, text="")
-        seen = self._ocr.read(grey, document.options.languages)
+        seen = self._ocr.read(
+            grey, document.options.languages, with_words=album.searchable.is_wanted
+        )
+        size = (grey.width * 72 / ocr.DOTS_PER_INCH, grey.height * 72 / ocr.DOTS_PER_INCH)
+        album.searchable.show(partial(_shown, picture, grey), size, seen.words)
         if not seen.text:
             return Page(number=number, text="")
         return Page(number=number, text=seen.text, ocr=True, confidence=seen.confidence)
 
 
-def prepared(picture: Image.Image) -> Image.Image:
-    """Grey, upright as the camera noted, opaque, and as large as OCR likes it."""
+def prepared(picture: Image.Image, *, in_colour: bool = False) -> Image.Image:
+    """Grey, upright as the camera noted, opaque, and as large as OCR likes it. `picture` itself
+    keeps its colours only where they are asked for: in grey a JPEG takes less to open."""
     if picture.format == "JPEG":
-        picture.draft("L", (ocr.MAX_SIDE, ocr.MAX_SIDE))
+        picture.draft(None if in_colour else "L", (ocr.MAX_SIDE, ocr.MAX_SIDE))
     picture.load()  # this turns a TIFF upright, and takes the note of it away
     upright = ImageOps.exif_transpose(picture)
     grey = _opaque(upright) if upright.has_transparency_data else _in_bytes(upright)
@@ -134,6 +148,15 @@ def prepared(picture: Image.Image) -> Image.Image:
     if max(grey.size) < SMALL_SIDE:
         return grey.resize((grey.width * 2, grey.height * 2), Image.Resampling.BICUBIC)
     return grey
+
+
+def _shown(picture: Image.Image, grey: Image.Image) -> Image.Image:
+    """What `grey` was prepared from, not larger, in colour where that is simple."""
+    if picture.mode not in COLOURED or picture.has_transparency_data:
+        return grey
+    upright = ImageOps.exif_transpose(picture).convert("RGB")
+    upright.thumbnail(grey.size)
+    return upright
 
 
 def _opaque(picture: Image.Image) -> Image.Image:
@@ -175,7 +198,8 @@ def _chosen(count: int, document: Document) -> list[int]:
     if numbers := document.options.page_numbers(count):
         return numbers
     raise BadDocument(
-        "document.pages", f"The picture has {count} pages; none of the chosen ones is in it."
+        "document.pages",
+        f"The picture has {count} page{'s' * (count > 1)}; none of the chosen ones is in it.",
     )
 
 

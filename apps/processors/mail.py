@@ -152,9 +152,8 @@ class Mail:
     def __init__(self, content: bytes) -> None:
         lines = sum(1 for _ in LINE_END.finditer(content))
         tree = _Tree(max_depth=MAX_LINES_TIMES_DEPTH // max(lines, 1))
-        self.message = BytesParser(tree.part, policy=Bounded()).parsebytes(
-            content.removeprefix(b"\xef\xbb\xbf")
-        )
+        parser = BytesParser(tree.part, policy=Bounded())  # type: ignore[arg-type]  # gives a policy
+        self.message = parser.parsebytes(content.removeprefix(b"\xef\xbb\xbf"))
         if ENCRYPTED.fullmatch(self.message.get_content_type()) and not _is_only_signed(
             self.message
         ):

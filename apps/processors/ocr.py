@@ -6,8 +6,9 @@ import os
 import re
 import statistics
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import tesserocr
@@ -15,7 +16,8 @@ from PIL import Image, ImageFilter
 
 from apps.processors import tessdata
 from apps.processors.errors import BadDocument
-from apps.processors.straightening import straightened
+from apps.processors.searchable import Point, Word
+from apps.processors.straightening import before_turning, lean, turned
 
 DEFAULT_LANGUAGES = ("eng",)
 KEPT_APIS = 3
@@ -38,19 +40,25 @@ BETWEEN_IDEOGRAPHS = re.compile(
 VERSION = f"tesseract {tesserocr.tesseract_version().split()[1]}"
 LINE, WORD, PARAGRAPH = tesserocr.RIL.TEXTLINE, tesserocr.RIL.WORD, tesserocr.RIL.PARA
 
+Place = Callable[[tuple[int, int]], Point]
+"""Where a pixel is in the picture that came, in parts of its width and height."""
+
 
 @dataclass(frozen=True)
 class Recognized:
-    """`confidence` is the mean over the words of `text`, 0 to 100."""
+    """`confidence` is the mean over the words of `text`, 0 to 100; `words` are there if asked
+    for."""
 
     text: str
     confidence: float
+    words: tuple[Word, ...] = ()
 
 
 @dataclass(frozen=True)
 class _Line:
     text: str
     words: tuple[tuple[str, float], ...]
+    placed: tuple[Word, ...]
 
     @property
     def confidence(self) -> float:
@@ -82,16 +90,27 @@ class Ocr:
         self._apis: dict[tuple[str, ...], tesserocr.PyTessBaseAPI] = {}
 
     def read(
-        self, image: Image.Image, languages: tuple[str, ...], dots_per_inch: int = DOTS_PER_INCH
+        self,
+        image: Image.Image,
+        languages: tuple[str, ...],
+        dots_per_inch: int = DOTS_PER_INCH,
+        *,
+        with_words: bool = False,
     ) -> Recognized:
         """Raises BadDocument "document.language" when the data of a language is not installed."""
         languages = languages or DEFAULT_LANGUAGES
-        grey = straightened(image.convert("L"))
+        leaning = image.convert("L")
+        degrees = lean(leaning)
+        grey = turned(leaning, degrees)
+        place = partial(before_turning, after=grey, before=leaning, degrees=degrees)
+        read = partial(
+            _recognized, dots_per_inch=dots_per_inch, place=place if with_words else None
+        )
         with self._models_of(languages):
             api = self._api(languages)
-            seen = _recognized(api, grey, dots_per_inch)
+            seen = read(api, grey)
             if seen.text and seen.confidence < DOUBTFUL:
-                again = _recognized(api, grey.filter(ImageFilter.MedianFilter(3)), dots_per_inch)
+                again = read(api, grey.filter(ImageFilter.MedianFilter(3)))
                 seen = max(seen, again, key=lambda one: one.confidence)
         # What it learned from one document is nobody else's business.
         api.ClearAdaptiveClassifier()
@@ -147,33 +166,50 @@ def enough_letters(text: str) -> bool:
     return False
 
 
-def _recognized(api: tesserocr.PyTessBaseAPI, grey: Image.Image, dots_per_inch: int) -> Recognized:
+def _recognized(
+    api: tesserocr.PyTessBaseAPI, grey: Image.Image, *, dots_per_inch: int, place: Place | None
+) -> Recognized:
     api.SetImageBytes(grey.tobytes(), grey.width, grey.height, 1, grey.width)
     api.SetSourceResolution(dots_per_inch)
     api.Recognize()
-    lines = list(_lines(api))
+    lines = list(_lines(api, place))
     if not any(line.is_certain() for line in lines):
         return Recognized("", 0.0)
     kept = [line for line in lines if line.is_likely()]
     text = BETWEEN_IDEOGRAPHS.sub("", "".join(line.text for line in kept)).strip()
-    return Recognized(text, statistics.fmean(sure for line in kept for _, sure in line.words))
+    return Recognized(
+        text,
+        statistics.fmean(sure for line in kept for _, sure in line.words),
+        tuple(word for line in kept for word in line.placed),
+    )
 
 
-def _lines(api: tesserocr.PyTessBaseAPI) -> Iterator[_Line]:
+def _lines(api: tesserocr.PyTessBaseAPI, place: Place | None) -> Iterator[_Line]:
     """The lines in reading order, each with its line end, a paragraph's last one with two."""
     iterator = api.GetIterator()
     if iterator is None or iterator.Empty(WORD):
         return
     text = ""
     words: list[tuple[str, float]] = []
+    placed: list[Word] = []
     for word in tesserocr.iterate_level(iterator, WORD):
         if not words:
             text = word.GetUTF8Text(LINE).rstrip() + "\n"
         words.append((word.GetUTF8Text(WORD), word.Confidence(WORD)))
+        if place:
+            placed.append(Word(words[-1][0], *map(place, _corners(word))))
         if word.IsAtFinalElement(LINE, WORD):
             end = "\n" if word.IsAtFinalElement(PARAGRAPH, WORD) else ""
-            yield _Line(text + end, tuple(words))
-            words = []
+            yield _Line(text + end, tuple(words), tuple(placed))
+            words, placed = [], []
+
+
+def _corners(word: tesserocr.PyLTRResultIterator) -> list[tuple[int, int]]:
+    """Bottom left, bottom right and top left, as one reads it."""
+    left, top, right, bottom = word.BoundingBox(WORD)
+    clockwise = [(left, bottom), (left, top), (right, top), (right, bottom)]
+    first = word.Orientation()[0]  # how many quarters the page is turned clockwise
+    return [clockwise[(first + step) % 4] for step in (0, 3, 1)]
 
 
 def _letters(word: str) -> int:

@@ -11,10 +11,11 @@ import pypdfium2
 import pypdfium2.raw as pdfium
 from PIL import Image
 
-from apps.processors import language, ocr, pdf_guard, xberg_reader
+from apps.processors import language, ocr, pdf_guard, pdf_opening, xberg_reader
 from apps.processors.errors import BadDocument
 from apps.processors.pdf_notes import notes
 from apps.processors.protocol import Document, Extraction, Page, Report
+from apps.processors.searchable import Searchable, font
 
 MAX_PAGES = 2000
 FORM_DEPTH = 3
@@ -46,27 +47,31 @@ class PdfProcessor:
         self._language = language.shared()
         self._ocr = ocr.shared()
         self._xberg = xberg_reader.XbergReader()
+        font()
         _warm()
 
     def run(self, document: Document, report: Report) -> Extraction:
         content = document.path.read_bytes()
         pdf_guard.check(content)
-        password = document.options.password
         try:
-            pdf = pypdfium2.PdfDocument(content, password=password or None)
-        except pypdfium2.PdfiumError as error:
-            if error.err_code == pdfium.FPDF_ERR_PASSWORD:
-                raise _locked(password) from error
+            pdf = pdf_opening.opened(content, document.options.password)
+        except pypdfium2.PdfiumError:
             return self._second_opinion(content, document, report)
         try:
-            return self._read(pdf, document, report)
+            return self._read(pdf, document, report, Searchable(document, content))
         finally:
             pdf.close()
 
-    def _read(self, pdf: pypdfium2.PdfDocument, document: Document, report: Report) -> Extraction:
+    def _read(
+        self,
+        pdf: pypdfium2.PdfDocument,
+        document: Document,
+        report: Report,
+        searchable: Searchable,
+    ) -> Extraction:
         pdf.init_forms()  # before pages are counted or opened
         numbers = _chosen(len(pdf), document)
-        reader = _Reader(pdf, self._ocr, document)
+        reader = _Reader(pdf, self._ocr, document, searchable)
         pages = []
         for done, number in enumerate(numbers, 1):
             looking = partial(report, done - 1, len(numbers), f"page {number}, a picture")
@@ -75,6 +80,7 @@ class PdfProcessor:
         if len(reader.damaged) == len(numbers):
             raise BadDocument("document.corrupt", "The PDF is damaged: no page can be read.")
         attached = _attached(pdf)
+        artifacts = searchable.finish()
         with_ocr = f" + {ocr.VERSION}" if any(page.ocr for page in pages) else ""
         return Extraction(
             pages=tuple(pages),
@@ -82,8 +88,9 @@ class PdfProcessor:
             engine=self.version + with_ocr,
             language=self._language("\n".join(page.text for page in pages[:10])),
             metadata=_metadata(pdf, attached),
-            warnings=(*reader.warnings(pages), *_not_read(attached)),
+            warnings=(*reader.warnings(pages), *_not_read(attached), *searchable.warnings),
             quality="partial" if reader.damaged else "full",
+            artifacts=artifacts,
         )
 
     def _second_opinion(self, content: bytes, document: Document, report: Report) -> Extraction:
@@ -109,9 +116,16 @@ class PdfProcessor:
 class _Reader:
     """Reads single pages and remembers what was wrong with them."""
 
-    def __init__(self, pdf: pypdfium2.PdfDocument, engine: ocr.Ocr, document: Document) -> None:
+    def __init__(
+        self,
+        pdf: pypdfium2.PdfDocument,
+        engine: ocr.Ocr,
+        document: Document,
+        searchable: Searchable,
+    ) -> None:
         self._pdf = pdf
         self._engine = engine
+        self._searchable = searchable
         self._options = document.options
         self._is_labelled = bool(pdf.get_page_label(0))  # the first page has one, or none has
         self._letters = (pdfium.FPDF_WCHAR * MOST_LETTERS)()
@@ -162,9 +176,15 @@ class _Reader:
             return read
         looking()
         image, dots_per_inch = _rendered(page)
-        seen = self._engine.read(image, self._options.languages, dots_per_inch)
+        # Pages with a text of their own keep it: with a second one all would be found twice.
+        with_words = self._searchable.is_wanted and not ocr.enough_letters(read.text)
+        seen = self._engine.read(
+            image, self._options.languages, dots_per_inch, with_words=with_words
+        )
         if not seen.text:
             return read
+        if with_words:
+            self._searchable.lay(read.number - 1, seen.words)
         return Page(number=read.number, text=seen.text, ocr=True, confidence=seen.confidence)
 
     def warnings(self, pages: list[Page]) -> Iterator[str]:
@@ -187,7 +207,8 @@ def _chosen(count: int, document: Document) -> list[int]:
     numbers = document.options.page_numbers(count)
     if not numbers:
         raise BadDocument(
-            "document.pages", f"The PDF has {count} pages; none of the chosen ones is in it."
+            "document.pages",
+            f"The PDF has {count} page{'s' * (count > 1)}; none of the chosen ones is in it.",
         )
     if len(numbers) > MAX_PAGES:
         raise BadDocument(
@@ -256,12 +277,6 @@ def _attached(pdf: pypdfium2.PdfDocument) -> list[str]:
 def _not_read(attached: list[str]) -> Iterator[str]:
     if attached:
         yield f"Files inside the PDF are named, not read: {', '.join(attached)}."
-
-
-def _locked(password: str) -> BadDocument:
-    if password:
-        return BadDocument("document.password", "The password does not open the PDF.")
-    return BadDocument("document.encrypted", "The PDF is protected by a password.")
 
 
 def iso_date(pdf_date: str) -> str:

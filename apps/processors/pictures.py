@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pi_heif
 import pypdfium2
-import pypdfium2.raw as pdfium
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
+from apps.processors import pdf_opening
 from apps.processors.errors import BadDocument
 from apps.processors.protocol import Document, Extraction, Member, Report
 
@@ -63,18 +63,12 @@ class PagePicture:
 
 
 def _of_pdf(document: Document) -> Image.Image:
-    password = document.options.password
     try:
-        pdf = pypdfium2.PdfDocument(document.path.read_bytes(), password=password or None)
+        pdf = pdf_opening.opened(document.path.read_bytes(), document.options.password)
         pdf.init_forms()  # or what was filled in is not drawn
         return _drawn(pdf[_chosen(document, len(pdf)) - 1])
     except pypdfium2.PdfiumError as error:
-        if error.err_code != pdfium.FPDF_ERR_PASSWORD:
-            raise BadDocument("document.corrupt", "The page is damaged.") from error
-        if password:
-            detail = "The password does not open the PDF."
-            raise BadDocument("document.password", detail) from error
-        raise BadDocument("document.encrypted", "The PDF is protected by a password.") from error
+        raise BadDocument("document.corrupt", "The page is damaged.") from error
 
 
 def _drawn(page: pypdfium2.PdfPage) -> Image.Image:

@@ -76,8 +76,7 @@ def _title(tree: etree._Element) -> str:
 def _rows(table: etree._Element) -> list[list[str]]:
     # Its own only: what is nested, which no program writes, is read with the cell around it.
     return [
-        [_joined(cell) for cell in row.iterchildren("{*}tc")]
-        for row in table.iterchildren("{*}tr")
+        [_joined(cell) for cell in row.iterchildren("{*}tc")] for row in table.iterchildren("{*}tr")
     ]
 
 

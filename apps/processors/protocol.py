@@ -121,12 +121,16 @@ def _ranges(pages: str) -> list[tuple[int, int]]:
 
 @dataclass(frozen=True)
 class Document:
-    """One file to read: `path` on disk, `name` as the submitter gave it, `kind` from `kinds`."""
+    """One file to read: `path` on disk, `name` as the submitter gave it, `kind` from `kinds`.
+
+    `wants_searchable`: give a PDF with the text that OCR finds laid over the pictures, if you can.
+    """
 
     path: Path
     name: str
     kind: str
     options: Options = Options()
+    wants_searchable: bool = False
 
 
 Table = tuple[tuple[str, ...], ...]
@@ -228,7 +232,8 @@ class Extraction:
     unsure; `warnings` are sentences; `quality` is full, or partial when something is missing.
     Usual keys of `metadata`: title, author, subject, keywords, created_at and modified_at (ISO
     8601), encoding, and pages, slides or sheets where the document says how many it has.
-    `members` are documents inside, to be read on their own.
+    `members` are documents inside, to be read on their own; `artifacts` are files made of this
+    one: the searchable PDF.
     """
 
     pages: tuple[Page, ...]
@@ -239,6 +244,7 @@ class Extraction:
     warnings: tuple[str, ...] = ()
     quality: str = "full"
     members: tuple[Member, ...] = ()
+    artifacts: tuple[Member, ...] = ()
 
     def __post_init__(self) -> None:
         said = itertools.islice(self.metadata.items(), MAX_SAID)
@@ -267,6 +273,7 @@ class Extraction:
             "warnings": list(self.warnings),
             "quality": self.quality,
             "members": [member.to_json() for member in self.members],
+            "artifacts": [artifact.to_json() for artifact in self.artifacts],
         }
 
     @classmethod
@@ -282,6 +289,7 @@ class Extraction:
             warnings=tuple(str(warning) for warning in raw["warnings"]),
             quality="full" if raw["quality"] == "full" else "partial",
             members=tuple(Member.from_json(member) for member in raw["members"]),
+            artifacts=tuple(Member.from_json(artifact) for artifact in raw["artifacts"]),
         )
 
 

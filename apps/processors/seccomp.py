@@ -8,6 +8,7 @@ are those of asm/unistd_64.h (x86-64) and asm-generic/unistd.h (arm64).
 import ctypes
 import errno
 import os
+import signal
 
 from apps.processors.linux import prctl
 
@@ -143,6 +144,12 @@ OWN_PROCESS_ONLY = {
 }
 # First argument a process, 0 for one's own.
 PRLIMIT = (302, 261)
+# A process may be asked to be sent a signal, any, when there is something to read: F_SETOWN,
+# F_SETSIG, F_SETOWN_EX of fcntl.h; FIOSETOWN, SIOCSPGRP of asm/sockios.h. By second argument.
+REFUSED_COMMANDS = {"fcntl": ((72, 25), (8, 10, 15)), "ioctl": ((16, 29), (0x8901, 0x8902))}
+# To die with the parent may be asked for again (after the user changed), never taken back.
+PRCTL = (157, 167)
+PR_SET_PDEATHSIG = 1
 
 BPF_LOAD = 0x20
 BPF_JUMP_IF_EQUAL = 0x15
@@ -153,6 +160,7 @@ BPF_RETURN = 0x06
 CALL_NUMBER_AT = 0
 ARCHITECTURE_AT = 4
 FIRST_ARGUMENT_AT = 16
+SECOND_ARGUMENT_AT = 24
 
 ALLOW = 0x7FFF0000
 REFUSE = 0x00050000 | errno.EACCES
@@ -203,7 +211,10 @@ def program(machine: str, pid: int) -> list[Instruction]:
         *_answered(CLONE3[column], UNKNOWN),
         *_only_where(CLONE[column], BPF_JUMP_IF_BITS, CLONE_THREAD),
         *_only_where(PRLIMIT[column], BPF_JUMP_IF_EQUAL, 0),
+        *_dying_with_parent(PRCTL[column]),
     ]
+    for of_machines, commands in REFUSED_COMMANDS.values():
+        instructions += _without(of_machines[column], commands)
     for numbers in OWN_PROCESS_ONLY.values():
         instructions += _only_where(numbers[column], BPF_JUMP_IF_EQUAL, pid)
     for call in (numbers[column] for numbers in REFUSED.values()):
@@ -216,6 +227,33 @@ def _answered(call: int, answer: int) -> list[Instruction]:
     return [
         Instruction(BPF_JUMP_IF_EQUAL, 0, 1, call),
         Instruction(BPF_RETURN, 0, 0, answer),
+    ]
+
+
+def _without(call: int, commands: tuple[int, ...]) -> list[Instruction]:
+    """Refuse `call` with one of `commands` as second argument."""
+    return [
+        Instruction(BPF_JUMP_IF_EQUAL, 0, len(commands) + 3, call),
+        Instruction(BPF_LOAD, 0, 0, SECOND_ARGUMENT_AT),
+        *(
+            Instruction(BPF_JUMP_IF_EQUAL, left, 0, command)
+            for left, command in zip(range(len(commands), 0, -1), commands, strict=True)
+        ),
+        Instruction(BPF_RETURN, 0, 0, ALLOW),
+        Instruction(BPF_RETURN, 0, 0, REFUSE),
+    ]
+
+
+def _dying_with_parent(call: int) -> list[Instruction]:
+    """Refuse to choose another signal than SIGKILL for the parent's death, or none."""
+    return [
+        Instruction(BPF_JUMP_IF_EQUAL, 0, 6, call),
+        Instruction(BPF_LOAD, 0, 0, FIRST_ARGUMENT_AT),
+        Instruction(BPF_JUMP_IF_EQUAL, 0, 2, PR_SET_PDEATHSIG),
+        Instruction(BPF_LOAD, 0, 0, SECOND_ARGUMENT_AT),
+        Instruction(BPF_JUMP_IF_EQUAL, 0, 1, signal.SIGKILL),
+        Instruction(BPF_RETURN, 0, 0, ALLOW),
+        Instruction(BPF_RETURN, 0, 0, REFUSE),
     ]
 
 

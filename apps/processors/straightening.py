@@ -1,5 +1,6 @@
 """How far a scanned page leans. Tesseract reads nothing of some that lean by 3 degrees."""
 
+import math
 import statistics
 from itertools import pairwise
 
@@ -12,13 +13,25 @@ LEAST_GAIN = 1.15
 """How much sharper the lines must stand out to believe that the page leans."""
 
 
-def straightened(grey: Image.Image) -> Image.Image:
-    """`grey` with its lines of text level, or plumb: quarter turns are not undone here."""
-    angle = lean(grey)
-    if not angle:
+def turned(grey: Image.Image, degrees: float) -> Image.Image:
+    """`grey` turned by that much counter-clockwise, in a larger picture; 0.0 leaves it alone."""
+    if not degrees:
         return grey
     corner = grey.getpixel((0, 0))
-    return grey.rotate(angle, Image.Resampling.BICUBIC, expand=True, fillcolor=corner)
+    return grey.rotate(degrees, Image.Resampling.BICUBIC, expand=True, fillcolor=corner)
+
+
+def before_turning(
+    point: tuple[int, int], *, after: Image.Image, before: Image.Image, degrees: float
+) -> tuple[float, float]:
+    """Where a pixel of the turned picture `after` was in `before`: in parts of its width and
+    height."""
+    x, y = point[0] - after.width / 2, point[1] - after.height / 2
+    cosine, sine = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    return (
+        (x * cosine - y * sine) / before.width + 0.5,
+        (x * sine + y * cosine) / before.height + 0.5,
+    )
 
 
 def lean(grey: Image.Image) -> float:

@@ -31,7 +31,7 @@ ADVICE = {
     "document.language": "Submit it again with a language that is installed.",
     "document.mislabelled": "Give it the ending that fits its content, and submit it again.",
     "document.name": "Rename it and submit it again.",
-    "document.nested": "Take the archive inside out and submit it by itself.",
+    "document.nested": "Take out what lies deepest and submit it by itself.",
     "document.pages": "Submit it again with pages that it has.",
     "document.password": "Submit it again with the right password.",
     "document.password_lost": "Submit it again with its password.",

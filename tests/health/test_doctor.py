@@ -115,6 +115,15 @@ def test_an_engine_that_does_not_load_is_broken() -> None:
 
 
 @pytest.mark.once
+@pytest.mark.django_db
+def test_a_processor_that_does_not_import_is_a_line(valkey: Valkey) -> None:
+    with override_settings(PROCESSORS=["no_such_module.Processor"]):
+        report, code = diagnosis()
+    assert (report["broken"], code) == (True, 1)
+    assert found(report, "kinds", "processors")[0] == "broken"
+    assert "no_such_module" in found(report, "kinds", "processors")[1]
+
+
 def test_east_asian_languages_are_optional() -> None:
     assert doctor.east_asian_line(["deu", "eng"]).status == "off"
     assert doctor.east_asian_line(["eng", "jpn_vert"]) == Line("CJK OCR", "ok", "jpn_vert")

@@ -87,6 +87,13 @@ def test_an_unsafe_name_is_refused(acme: Organization, name: str) -> None:
     assert len(refused.name) <= 300
 
 
+def test_a_path_from_here_is_a_safe_name(acme: Organization) -> None:
+    submit_files(acme, {"all.zip": zip_of("one")})
+    open_next({"./letters/a.txt": b"text"})
+    found = BatchFile.objects.get(depth=1)
+    assert (found.name, found.kind) == ("letters/a.txt", "txt")
+
+
 def test_of_a_long_path_the_end_is_shown(acme: Organization) -> None:
     submit_files(acme, {"all.zip": zip_of("one")})
     open_next({f"{'folder/' * 60}end.txt": b"text"})

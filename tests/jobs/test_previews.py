@@ -250,19 +250,20 @@ def test_pictures_of_nothing_are_orphans(send: Make, drawing: Drawing, data_dir:
     assert kept(data_dir) == []
 
 
+@pytest.mark.parametrize("widths", [(1600, 960), (960, 1600)])
 def test_what_was_not_asked_for_the_longest_goes_first(
-    send: Make, drawing: Drawing, data_dir: Path, settings: Settings
+    send: Make, drawing: Drawing, data_dir: Path, settings: Settings, widths: tuple[int, int]
 ) -> None:
     file = send()
     page_picture(file, number=1, width=320)
     folder = storage.previews_of(file.content)
-    for age, name in enumerate(("1-1600.webp", "1-960.webp", "1-320.webp")):
+    for age, name in enumerate(f"1-{width}.webp" for width in (*widths, 320)):
         (folder / name).write_bytes(bytes(4096))
         os.utime(folder / name, (time.time() - 7200 - age,) * 2)
     page_picture(file, number=1, width=320)  # asked for just now
     settings.PREVIEW_CACHE_BYTES = 2 * 4096
     assert previews.trim() == 4096
-    assert kept(data_dir) == ["1-1600.webp", "1-320.webp"]
+    assert kept(data_dir) == sorted([f"1-{widths[0]}.webp", "1-320.webp"])
     assert previews.trim() == 0
     settings.PREVIEW_CACHE_BYTES = 0
     previews.trim()
@@ -320,9 +321,13 @@ def test_what_is_not_wanted_any_more_is_not_drawn(tmp_path: Path) -> None:
 def test_few_may_wait_and_not_for_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(darkroom, "MAX_WAITING", 1)
     monkeypatch.setattr(darkroom, "PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(darkroom, "IDLE_SECONDS", 0.05)
+    before = set(darkrooms())
+    held: list[Order] = []
     blocked, go_on = threading.Event(), threading.Event()
 
     def hold(host: object, order: Order) -> tuple[Member, ...]:
+        held.append(order)
         blocked.set()
         go_on.wait(10)
         return ()
@@ -349,4 +354,7 @@ def test_few_may_wait_and_not_for_long(tmp_path: Path, monkeypatch: pytest.Monke
     first.join()
     second.join()
     go_on.set()
+    for thread in set(darkrooms()) - before:
+        thread.join(10)
     assert len(told) == 2
+    assert len(held) == 1  # the second had given up before its turn came

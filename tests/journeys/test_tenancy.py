@@ -45,6 +45,7 @@ DETAILS = {
     "api/batch/files/<uuid:file_id>/result": ["GET"],
     "api/batch/files/<uuid:file_id>/content": ["GET"],
 }
+SEARCHABLE = {"api/batch/files/<uuid:file_id>/searchable": ["GET"]}
 PICTURES = {"api/batch/files/<uuid:file_id>/pages/<int:number>/image": ["GET"]}
 """As DETAILS are, but texts, which the files here are, have none."""
 PAGES = {"": ["GET"], "jobs": ["GET"], "jobs/new": ["GET", "POST"]}

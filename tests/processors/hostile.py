@@ -2,6 +2,7 @@
 
 import ctypes
 import errno
+import fcntl
 import json
 import mmap
 import os
@@ -93,10 +94,18 @@ def the_parent(parent: int) -> Attempts:
         ),
         "attach": lambda: traced(parent),
         "signal": lambda: os.kill(parent, signal.SIGUSR2),
+        "signal by a pipe": lambda: fcntl.fcntl(0, fcntl.F_SETOWN, parent),
+        "choose that signal": lambda: fcntl.fcntl(0, fcntl.F_SETSIG, signal.SIGUSR2),
+        "signal by a socket": lambda: fcntl.ioctl(socket.socketpair()[0], 0x8901, pid_of(parent)),
+        "outlive it": lambda: checked({"x86_64": 157, "aarch64": 167}[os.uname().machine], 1, 0),
         "signal everybody": lambda: os.kill(-1, signal.SIGUSR2),
         "limits": lambda: resource.prlimit(parent, resource.RLIMIT_NOFILE, (3, 3)),
         "priority": lambda: os.setpriority(os.PRIO_PROCESS, parent, 19),
     }
+
+
+def pid_of(process: int) -> bytes:
+    return process.to_bytes(4, "little")
 
 
 def reading(goal: dict[str, str]) -> Attempts:

@@ -52,6 +52,12 @@ def named(name: str) -> Callable[[zipfile.ZipFile], None]:
     return lambda made: made.writestr(name, "x")
 
 
+def nameless(made: zipfile.ZipFile) -> None:
+    member = zipfile.ZipInfo("x")
+    member.filename = ""
+    made.writestr(member, "x")
+
+
 def code_of(act: Callable[[], object]) -> str:
     with pytest.raises(BadDocument) as caught:
         act()
@@ -64,6 +70,7 @@ def code_of(act: Callable[[], object]) -> str:
         (zeros, "document.bomb"),
         (many, "document.bomb"),
         (link, "document.unsafe"),
+        (nameless, "document.unsafe"),
         pytest.param(named("../outside"), "document.unsafe", id="../outside"),
         pytest.param(named("word/../../outside"), "document.unsafe", id="word/../../outside"),
         pytest.param(named("/etc/passwd"), "document.unsafe", id="/etc/passwd"),

@@ -43,8 +43,11 @@ def test_a_word_file_opens_with_its_password_only(decrypter: Decrypter, agile: b
     assert code(decrypter, agile, "docx", "lantern-8") == "document.password"
 
 
-def test_a_password_without_end_is_refused_at_once(decrypter: Decrypter, agile: bytes) -> None:
-    endless = re.sub(rb'spinCount="100000"', b'spinCount="9999999"', agile)
+@pytest.mark.parametrize("rounds", [b'"9999999"', b"'9999999'"])
+def test_a_password_without_end_is_refused_at_once(
+    decrypter: Decrypter, agile: bytes, rounds: bytes
+) -> None:
+    endless = re.sub(rb'spinCount="100000"', b"spinCount=" + rounds, agile)
     endless = endless.replace(b' keyBits="256"', b'keyBits="256"', 1)
     assert code(decrypter, endless, "docx", "lantern-7") == "document.corrupt"
 

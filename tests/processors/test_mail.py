@@ -1,5 +1,6 @@
 """E-mail as it comes: what is text, what is attached, what is broken."""
 
+import time
 from email.message import EmailMessage
 
 import pytest
@@ -186,8 +187,38 @@ def test_parts_without_end_are_counted(open_: Opener) -> None:
     assert (len(found.members), texts(found)) == (500, ["Good morning"])
     assert len(found.extraction.warnings) == 2
     with pytest.raises(BadDocument) as caught:
-        open_("eml", many + b"--b\n\n\n" * (mail_module.MAX_BOUNDARIES + 1))
+        open_("eml", many + b"--b\n\n\n" * (mail_module.MAX_PARSED_PARTS + 1))
     assert caught.value.code == "document.bomb"
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        b"multipart/mixed; boundary*=us-ascii''b\n\n" + b"--b\n\n\n" * 10_001,
+        b"message/delivery-status\n\n" + b"A: b\n\n" * 10_001,
+    ],
+    ids=["a boundary in disguise", "a report"],
+)
+def test_parts_are_counted_as_the_parser_sees_them(open_: Opener, parts: bytes) -> None:
+    with pytest.raises(BadDocument) as caught:
+        open_("eml", HEAD + b"Content-Type: " + parts)
+    assert caught.value.code == "document.bomb"
+
+
+def test_many_lines_deep_within_are_refused(open_: Opener) -> None:
+    nested = b"".join(
+        b"Content-Type: multipart/mixed; boundary=b%d\n\n--b%d\n" % (depth, depth)
+        for depth in range(200)
+    )
+    with pytest.raises(BadDocument) as caught:
+        open_("eml", HEAD + nested + b"\nx\n" * 100_000)
+    assert caught.value.code == "document.nested"
+
+
+def test_texts_without_end_are_cut(open_: Opener) -> None:
+    many = HEAD + b"Content-Type: multipart/mixed; boundary=b\n\n" + b"--b\n\nx\n" * 2100
+    found = open_("eml", many)
+    assert (found.extraction.page_count, found.extraction.quality) == (2000, "partial")
 
 
 @pytest.mark.parametrize(
@@ -218,6 +249,18 @@ def test_headers_of_a_megabyte_take_no_time(open_: Opener) -> None:
     many = b"".join(b" p%d=x;" % number for number in range(100_000))
     content = b"To: " + b"a@example.com, " * 70_000 + b"\nContent-Type: text/plain;" + many
     assert texts(open_("eml", content + b"\n\nhello")) == ["hello"]
+    assert seconds_for(content + b"\n\nhello") < 2  # 6 without a bound
+
+
+def test_a_slow_character_set_takes_no_time() -> None:
+    head = b"Subject: Rope\nContent-Type: text/plain; charset=punycode\n\nplain words-"
+    assert seconds_for(head + b"z" * 800_000) < 2  # 12 if it were believed
+
+
+def seconds_for(content: bytes) -> float:
+    started = time.process_time()
+    assert any(mail_module.Mail(content).texts())
+    return time.process_time() - started
 
 
 def test_what_has_no_headers_is_no_mail(open_: Opener) -> None:

@@ -235,6 +235,16 @@ def test_slides_can_be_chosen(near: Read) -> None:
     assert refused(near, "pptx", content, pages="7").code == "document.pages"
 
 
+def test_tables_within_tables_of_slides_take_no_time(near: Read) -> None:
+    content = slide_show()
+    slide = part_of(content, "ppt/slides/slide1.xml")
+    inner = "<a:p><a:r><a:t>deep</a:t></a:r></a:p>"
+    tables = "<a:tbl><a:tr><a:tc>" * 60 + inner + "</a:tc></a:tr></a:tbl>" * 60
+    nested = slide.replace("</p:spTree>", f"{tables}</p:spTree>")
+    extraction = near("pptx", repacked(content, {"ppt/slides/slide1.xml": nested}))
+    assert extraction.pages[0].text.count("deep") == 1
+
+
 def test_a_show_without_slides_is_empty(near: Read) -> None:
     assert refused(near, "pptx", saved(pptx.Presentation())).code == "document.empty"
 

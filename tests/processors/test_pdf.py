@@ -4,6 +4,7 @@ import io
 
 import pypdfium2
 import pytest
+from reportlab.lib.pdfencrypt import StandardEncryption
 from reportlab.pdfgen.canvas import Canvas
 
 from apps.processors.errors import BadDocument
@@ -50,6 +51,15 @@ def changed(content: bytes, change: object) -> bytes:
         change(pdf)  # type: ignore[operator]
         pdf.save(sink)
     return sink.getvalue()
+
+
+@pytest.mark.parametrize("encrypt", [None, StandardEncryption("", "owner", canPrint=0)])
+def test_a_password_harms_no_pdf_that_needs_none(
+    read: Reader, encrypt: StandardEncryption | None
+) -> None:
+    sheet = Sheet(encrypt=encrypt)
+    sheet.page("An open door.")
+    assert read("pdf", sheet.content(), password="of another").text == "An open door."
 
 
 def test_a_password_opens_a_pdf_or_does_not(read: Reader) -> None:

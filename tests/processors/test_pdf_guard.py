@@ -41,6 +41,14 @@ def test_what_swells_is_refused_however_it_is_packed(layers: int, head: bytes) -
 
 
 @pytest.mark.usefixtures("_low_limit")
+@pytest.mark.parametrize("end", [b"\r\n", b"\r"])
+def test_a_line_ends_as_it_may(end: bytes) -> None:
+    content = with_stream(packed(8 * 1024**2, 1)).replace(b"stream\n", b"stream" + end, 1)
+    with pytest.raises(BadDocument, match=r"document\.bomb"):
+        pdf_guard.check(content)
+
+
+@pytest.mark.usefixtures("_low_limit")
 def test_the_second_stream_counts_as_the_first_does() -> None:
     small = with_stream(packed(1024**2, 1))
     pdf_guard.check(small * 20)  # each for itself: they are never in memory together

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from apps.processors import errors, wire
+from apps.processors import errors, reading, wire
 from apps.processors.protocol import Extraction, OptionError, Options, Page, clean
 
 pytestmark = pytest.mark.once
@@ -135,6 +135,41 @@ def test_errors_survive_the_pipe(error: errors.ProcessingError) -> None:
     back = errors.from_json(json.loads(json.dumps(errors.to_json(error))))
     assert type(back) is type(error)
     assert {**vars(back)} == {**vars(error)}
+
+
+@pytest.mark.parametrize("wait", [float("inf"), float("nan"), -1.0])
+def test_no_wait_is_without_end(wait: float) -> None:
+    raw = errors.to_json(errors.Unavailable("x.away", "Away.", wait))
+    with pytest.raises(ValueError, match=str(wait)):
+        errors.from_json(raw)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"number": 0}, {"number": 2**31}, {"confidence": float("nan")}, {"confidence": 101}],
+)
+def test_a_page_has_numbers_that_can_be_stored(changed: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=r"\d|nan"):
+        Page.from_json({"number": 1, "text": "", "ocr": True, **changed})
+
+
+@pytest.mark.parametrize("number", [float("inf"), float("nan"), -1, 10**400])
+def test_a_cost_is_a_number_that_can_be_stored(number: float) -> None:
+    with pytest.raises(reading.MALFORMED):
+        reading.numbers({"cpu_seconds": number})
+
+
+def test_what_is_said_besides_the_text_is_short() -> None:
+    long = Extraction(
+        pages=(),
+        kind="txt",
+        engine="x",
+        metadata={f"{number}": "y" * 20_000 for number in range(200)},
+        warnings=("z" * 20_000,) * 200,
+    )
+    assert (len(long.metadata), len(long.warnings)) == (100, 100)
+    assert {len(said) for said in (*long.metadata.values(), *long.warnings)} == {10_000}
+    assert Extraction.from_json({**long.to_json(), "language": "x" * 99}).language == "x" * 16
 
 
 def test_an_unknown_error_is_no_error_of_ours() -> None:

@@ -17,9 +17,11 @@ THREAD_FLAGS = 0x3D0F00  # of pthread_create
 FORK_FLAGS = 0x01200011
 
 
-def answer(machine: str, call: int, argument: int = 0, *, architecture: int | None = None) -> int:
+def answer(
+    machine: str, call: int, argument: int = 0, second: int = 0, *, architecture: int | None = None
+) -> int:
     door = seccomp.AUDIT_ARCHITECTURES[machine] if architecture is None else architecture
-    data = struct.pack("<IIQQ", call, door, 0, argument)
+    data = struct.pack("<IIQQQ", call, door, 0, argument, second)
     return run(program(machine, PID), data)
 
 
@@ -71,6 +73,28 @@ def run(instructions: list[Instruction], data: bytes) -> int:
 )
 def test_what_is_refused(machine: str, call: int, argument: int, expected: int) -> None:
     assert answer(machine, call, argument) == expected
+
+
+@pytest.mark.parametrize(
+    ("machine", "call", "argument", "second", "expected"),
+    [
+        (X86, 72, 0, 1, ALLOW),  # fcntl: F_GETFD
+        (X86, 72, 0, 8, REFUSE),
+        (X86, 72, 0, 10, REFUSE),
+        (ARM, 25, 0, 15, REFUSE),
+        (ARM, 29, 0, 0x5401, ALLOW),  # ioctl: TCGETS
+        (X86, 16, 0, 0x8901, REFUSE),
+        (ARM, 29, 0, 0x8902, REFUSE),
+        (X86, 157, 1, 9, ALLOW),  # prctl
+        (X86, 157, 1, 0, REFUSE),
+        (ARM, 167, 1, 15, REFUSE),
+        (ARM, 167, 38, 1, ALLOW),
+    ],
+)
+def test_what_is_refused_by_its_second_argument(
+    machine: str, call: int, argument: int, second: int, expected: int
+) -> None:
+    assert answer(machine, call, argument, second) == expected
 
 
 def test_no_call_comes_by_the_door_of_another_machine() -> None:

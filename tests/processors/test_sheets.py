@@ -216,6 +216,36 @@ def test_a_sheet_that_fills_too_much_is_not_loaded(near: Read) -> None:
     assert refused(near, "xlsx", corners(beside=False)).code == "document.bomb"
 
 
+@pytest.mark.parametrize("part", ["<c " * 300_000, '<c t="e" ' + 'r="A1" ' * 150_000 + "<"])
+def test_cells_that_do_not_end_take_no_time(near: Read, part: str) -> None:
+    content = repacked(corners(beside=False), {"xl/worksheets/sheet1.xml": part})
+    assert refused(near, "xlsx", content).code == "document.corrupt"
+
+
+def test_a_part_that_is_referred_to_without_end_is_refused(near: Read) -> None:
+    relation = '<Relationship Id="r{}" Type="a/comments" Target="../comments1.xml"/>'
+    content = repacked(
+        corners(beside=True),
+        {
+            "xl/worksheets/_rels/sheet1.xml.rels": "<Relationships>"
+            + "".join(map(relation.format, range(100)))
+            + "</Relationships>",
+            "xl/comments1.xml": f"<comments>{'x' * 400_000}</comments>",
+        },
+    )
+    error = refused(near, "xlsx", content)
+    assert error.code == "document.bomb"
+    assert "repeat each other" in error.detail
+
+
+def test_an_entity_that_nothing_declares_is_passed_over(near: Read) -> None:
+    content = open_sheet(f"<table:table-row>&no;{cell('here')}&no;</table:table-row>")
+    tree = part_of(content, "content.xml")
+    start = tree.index("<office:document-content")
+    tree = f'{tree[:start]}<!DOCTYPE a SYSTEM "a">{tree[start:]}'
+    assert near("ods", repacked(content, {"content.xml": tree})).text == "here"
+
+
 def test_an_open_sheet_that_repeats_a_cell_without_end_is_not_loaded(near: Read) -> None:
     repeated = 'office:value-type="string" table:number-columns-repeated="16384"'
     rows = f'<table:table-row table:number-rows-repeated="1048576">{cell("x", repeated)}'

@@ -58,6 +58,21 @@ def test_a_link_in_the_shared_folder_is_not_followed(scratch: Path, tmp_path: Pa
     assert (precious / "lock").exists()
 
 
+def test_folders_within_folders_without_end_go(scratch: Path) -> None:
+    room = Workroom()
+    deepest = os.open(room.path, os.O_RDONLY)
+    for _ in range(1500):
+        os.mkdir("f" * 200, dir_fd=deepest)
+        above, deepest = deepest, os.open("f" * 200, os.O_RDONLY, dir_fd=deepest)
+        os.close(above)
+    os.close(os.open("file", os.O_CREAT | os.O_WRONLY, dir_fd=deepest))
+    os.close(deepest)
+    room.tidy()
+    assert list(room.path.iterdir()) == []
+    room.remove()
+    assert not list(scratch.iterdir())
+
+
 def test_a_copy_comes_in_and_goes_out(scratch: Path, tmp_path: Path) -> None:
     source = tmp_path / "blob"
     source.write_bytes(b"content")

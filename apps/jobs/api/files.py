@@ -160,3 +160,35 @@ class FileContent(APIView):
             content_type=file.content_type,
             headers=UNTRUSTED,
         )
+
+
+class FileSearchable(APIView):
+    """A PDF of a file with the recognized text laid unseen over its pictures.
+
+        curl -OJ -H "Authorization: Bearer $KEY" $DOCMILL/api/batch/files/$FILE/searchable
+
+    There is one where SEARCHABLE_PDF is set and a page was read by OCR. Always to be saved.
+    """
+
+    name = "Searchable PDF of a file"
+    content_negotiation_class = OneMediaType
+
+    @extend_schema(
+        operation_id="file_searchable",
+        responses={(200, "application/pdf"): OpenApiTypes.BINARY},
+    )
+    def get(self, request: Request, file_id: UUID) -> HttpResponseBase:
+        refuse_unknown_parameters(request)
+        file = file_of(Actor.of_request(request), file_id)
+        blob = _result_of(file).searchable
+        if blob is None:
+            raise NoResult("No searchable PDF was made of this file.")
+        with _finding_bytes():
+            content = storage.path_of(blob).open("rb")
+        return FileResponse(
+            content,
+            as_attachment=True,
+            filename=f"{file.name.rpartition('/')[2]}.searchable.pdf",
+            content_type="application/pdf",
+            headers=UNTRUSTED,
+        )

@@ -156,6 +156,7 @@ class FileSerializer(serializers.ModelSerializer[BatchFile]):
     text_url = serializers.SerializerMethodField()
     result_url = serializers.SerializerMethodField()
     content_url = serializers.SerializerMethodField()
+    searchable_url = serializers.SerializerMethodField()
 
     class Meta:
         model = BatchFile
@@ -180,6 +181,7 @@ class FileSerializer(serializers.ModelSerializer[BatchFile]):
             "text_url",
             "result_url",
             "content_url",
+            "searchable_url",
             "created_at",
             "started_at",
             "finished_at",
@@ -214,6 +216,10 @@ class FileSerializer(serializers.ModelSerializer[BatchFile]):
 
     def get_content_url(self, file: BatchFile) -> str | None:
         return self._absolute("file-content", file) if file.content_id else None
+
+    def get_searchable_url(self, file: BatchFile) -> str | None:
+        has_one = hasattr(file, "result") and file.result.searchable_id
+        return self._absolute("file-searchable", file) if has_one else None
 
     def _absolute(self, name: str, file: BatchFile) -> str:
         return str(reverse(name, args=[file.pk], request=self.context.get("request")))
