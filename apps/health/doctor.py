@@ -46,7 +46,11 @@ def examine() -> Report:
         **_reader(),
         "Kinds": _kind_lines(),
         "OCR": ocr_lines(registry.languages(), settings.OCR_LANGUAGES),
-        "Extras": [_antivirus_line(), east_asian_line(registry.languages())],
+        "Extras": [
+            _antivirus_line(),
+            east_asian_line(registry.languages()),
+            _searchable_line(),
+        ],
     }
 
 
@@ -136,6 +140,12 @@ def east_asian_line(installed: Iterable[str]) -> Line:
     if found:
         return Line("CJK OCR", OK, _listed(found))
     return Line("CJK OCR", OFF, "install tesseract-ocr-jpn, -chi-sim, -chi-tra or -kor")
+
+
+def _searchable_line() -> Line:
+    if settings.SEARCHABLE_PDF:
+        return Line("searchable PDF", OK, "made wherever OCR reads a page")
+    return Line("searchable PDF", OFF, "SEARCHABLE_PDF is not set")
 
 
 def _antivirus_line() -> Line:

@@ -226,7 +226,7 @@ class FileResult(models.Model):
     @property
     def blob_ids(self) -> set[int]:
         """The bytes that it rests on."""
-        return {self.content_id, self.searchable_id} - {None}
+        return {pk for pk in (self.content_id, self.searchable_id) if pk is not None}
 
 
 class IdempotencyKey(OrganizationOwned):

@@ -20,9 +20,7 @@ urlpatterns = [
     path("files/<uuid:file_id>/text", files.FileText.as_view(), name="file-text"),
     path("files/<uuid:file_id>/result", files.FileExtraction.as_view(), name="file-result"),
     path("files/<uuid:file_id>/content", files.FileContent.as_view(), name="file-content"),
-    path(
-        "files/<uuid:file_id>/searchable", files.FileSearchable.as_view(), name="file-searchable"
-    ),
+    path("files/<uuid:file_id>/searchable", files.FileSearchable.as_view(), name="file-searchable"),
     path(
         "files/<uuid:file_id>/pages/<int:number>/image",
         pages.FilePageImage.as_view(),

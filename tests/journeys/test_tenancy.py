@@ -47,7 +47,7 @@ DETAILS = {
 }
 SEARCHABLE = {"api/batch/files/<uuid:file_id>/searchable": ["GET"]}
 PICTURES = {"api/batch/files/<uuid:file_id>/pages/<int:number>/image": ["GET"]}
-"""As DETAILS are, but texts, which the files here are, have none."""
+"""Both as DETAILS are, but texts, which the files here are, have none."""
 PAGES = {"": ["GET"], "jobs": ["GET"], "jobs/new": ["GET", "POST"]}
 PAGE_DETAILS = {
     "jobs/<uuid:job_id>": ["GET"],
@@ -94,7 +94,7 @@ def cases(*tables: dict[str, list[str]]) -> list[tuple[str, str]]:
 
 
 CASES = cases(DETAILS)
-FOREIGN_CASES = cases(DETAILS, PICTURES)
+FOREIGN_CASES = cases(DETAILS, SEARCHABLE, PICTURES)
 
 
 @pytest.fixture
@@ -136,6 +136,7 @@ def test_every_route_has_its_place_here() -> None:
         **LISTS,
         **MAKES,
         **DETAILS,
+        **SEARCHABLE,
         **PICTURES,
         **PAGES,
         **PAGE_DETAILS,
@@ -217,7 +218,7 @@ def test_without_a_good_key_nobody_comes_in(
 ) -> None:
     api = APIClient() if token is None else api_for(token)
     file = BatchFile.objects.filter(state="succeeded").get()
-    for route, verb in cases(DETAILS, PICTURES, LISTS, MAKES):
+    for route, verb in cases(DETAILS, SEARCHABLE, PICTURES, LISTS, MAKES):
         answer = api.generic(verb, filled_in(route, job, file))
         assert (answer.status_code, answer.json()["code"]) == (401, code), route
         assert answer["WWW-Authenticate"] == 'Bearer realm="docmill"'

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import PurePath
 from uuid import UUID
 
 from django.http import FileResponse, HttpResponse
@@ -188,7 +189,7 @@ class FileSearchable(APIView):
         return FileResponse(
             content,
             as_attachment=True,
-            filename=f"{file.name.rpartition('/')[2]}.searchable.pdf",
+            filename=f"{PurePath(file.name).stem}.searchable.pdf",
             content_type="application/pdf",
             headers=UNTRUSTED,
         )
