@@ -49,7 +49,7 @@ def examine() -> Report:
         "Extras": [
             _antivirus_line(),
             east_asian_line(registry.languages()),
-            _searchable_line(),
+            searchable_line(),
         ],
     }
 
@@ -142,7 +142,7 @@ def east_asian_line(installed: Iterable[str]) -> Line:
     return Line("CJK OCR", OFF, "install tesseract-ocr-jpn, -chi-sim, -chi-tra or -kor")
 
 
-def _searchable_line() -> Line:
+def searchable_line() -> Line:
     if settings.SEARCHABLE_PDF:
         return Line("searchable PDF", OK, "made wherever OCR reads a page")
     return Line("searchable PDF", OFF, "SEARCHABLE_PDF is not set")

@@ -16,7 +16,7 @@ from apps.processors import errors, wire
 from apps.processors.collecting import Improper, collect
 from apps.processors.errors import BadDocument, Stopped, Unavailable
 from apps.processors.kinds import KINDS
-from apps.processors.protocol import Extraction, Options
+from apps.processors.protocol import Options
 from apps.processors.reading import (
     MALFORMED,
     TICK_SECONDS,
@@ -131,12 +131,10 @@ class ProcessorHost:
 
         `on_progress(done, total, note)` is called in this thread, not more often than five times
         a second; `should_stop()` at least four times a second. Documents found inside are copied
-        to the existing folder `members_to`, and have their absolute paths there; without it they
-        have names only. A searchable PDF is made only where there is an existing folder for it,
-        `searchable_to`, and where there is anything to make one of. Raises a ProcessingError with `usage` where known, OSError when the
-        document or what is in it cannot be copied, and whatever the two callbacks raise. After
-        any of them but a BadDocument, which a child says in good health, the child is gone; what
-        lies in the two folders is the caller's to remove.
+        to the existing folder `members_to`; without it they have names only. A searchable PDF is
+        made where there is a folder for it. Raises a ProcessingError with `usage` where known,
+        OSError when a file cannot be copied, and whatever the two callbacks raise. After any but a
+        BadDocument the child is gone; what lies in the folders is the caller's to remove.
         """
         try:
             child = self._ready_child(processor, owner, budget, should_stop)
@@ -152,11 +150,10 @@ class ProcessorHost:
         except BaseException:
             self.close()
             raise
-        engine = str(self._engines.get(processor, ""))
+        engine = self.engines.get(processor, "")
         reading = Reading(child, kind, engine, budget, on_progress, should_stop)
         try:
-            outcome = reading.finish(order)
-            extraction = _with_files(outcome.extraction, reading, members_to, searchable_to)
+            outcome = _with_files(reading.finish(order), reading, members_to, searchable_to)
         except BadDocument:
             self._retire_or_tidy(child, reading.usage)
             raise
@@ -164,7 +161,7 @@ class ProcessorHost:
             self.close()
             raise
         self._retire_or_tidy(child, reading.usage)
-        return replace(outcome, extraction=extraction)
+        return outcome
 
     def start(
         self, memory_bytes: int, should_stop: Callable[[], bool] = lambda: False
@@ -218,19 +215,19 @@ class ProcessorHost:
 
 
 def _with_files(
-    extraction: Extraction,
-    reading: Reading,
-    members_to: Path | None,
-    searchable_to: Path | None,
-) -> Extraction:
-    """`extraction` with its members and artifacts taken from the room. Raises what `run` does."""
+    outcome: Outcome, reading: Reading, members_to: Path | None, searchable_to: Path | None
+) -> Outcome:
+    """`outcome` with members and artifacts, at absolute paths if there is a folder for them, taken
+    from the room. Raises what `run` does."""
+    extraction = outcome.extraction
     take = partial(collect, room=reading.child.room.path, should_stop=reading.should_stop)
     try:
         members = take(extraction.members, into=members_to)
         artifacts = take(extraction.artifacts[:MAX_ARTIFACTS], into=searchable_to)
     except Improper as error:
         raise reading.ended(nonsense()) from error
-    return replace(extraction, members=members, artifacts=artifacts if searchable_to else ())
+    made = artifacts if searchable_to else ()
+    return replace(outcome, extraction=replace(extraction, members=members, artifacts=made))
 
 
 def _first_word(child: Child, should_stop: Callable[[], bool]) -> dict[str, Any]:

@@ -127,3 +127,9 @@ def test_a_processor_that_does_not_import_is_a_line(valkey: Valkey) -> None:
 def test_east_asian_languages_are_optional() -> None:
     assert doctor.east_asian_line(["deu", "eng"]).status == "off"
     assert doctor.east_asian_line(["eng", "jpn_vert"]) == Line("CJK OCR", "ok", "jpn_vert")
+
+
+@pytest.mark.parametrize(("is_on", "status"), [(True, "ok"), (False, "off")])
+def test_so_are_searchable_pdfs(is_on: bool, status: str) -> None:
+    with override_settings(SEARCHABLE_PDF=is_on):
+        assert doctor.searchable_line().status == status

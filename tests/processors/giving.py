@@ -10,8 +10,8 @@ from apps.processors.protocol import Document, Extraction, Member, Page, Report
 
 
 class GivingProcessor:
-    """The document is JSON: {"do": a method, "paths": what is named as members, "reported" and
-    "returned": the texts of pages}."""
+    """The document is JSON: {"do": a method, "paths": what is named as members, "made": what is
+    named as artifacts, "reported" and "returned": the texts of pages}."""
 
     name = "giving"
     version = "1"
@@ -30,6 +30,7 @@ class GivingProcessor:
             members=tuple(
                 Member(name=f"folder/{path}", path=path) for path in order.get("paths", [])
             ),
+            artifacts=tuple(Member(name=path, path=path) for path in order.get("made", [])),
         )
 
     def nothing(self) -> None:

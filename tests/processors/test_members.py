@@ -74,6 +74,24 @@ def test_nothing_else_is(give: Give, host: ProcessorHost, into: Path, what: str,
     assert list(into.iterdir()) == []
 
 
+def test_what_was_made_of_a_document_is_copied_out_where_it_is_wanted(do: Do, into: Path) -> None:
+    order = json.dumps({"do": "files", "made": ["two", "inner/one"]})
+    found = do(order, processor=GIVING, searchable_to=into).extraction
+    assert found.artifacts == (Member("two", str(into / "1")),)
+    assert [path.read_text() for path in into.iterdir()] == ["second"]
+    assert do(order, processor=GIVING, owner="b").extraction.artifacts == ()
+
+
+@pytest.mark.parametrize("path", ["/etc/hostname", "inner/../two", "inner", "not there"])
+def test_nor_is_anything_else_made_of_it(
+    do: Do, host: ProcessorHost, into: Path, path: str
+) -> None:
+    with pytest.raises(ChildCrashed, match="makes no sense"):
+        do(json.dumps({"do": "files", "made": [path]}), processor=GIVING, searchable_to=into)
+    assert host.pid is None
+    assert list(into.iterdir()) == []
+
+
 def test_five_hundred_are_the_most(give: Give, into: Path) -> None:
     assert len(give("files", *["two"] * 500, into=into).members) == 500
     with pytest.raises(ChildCrashed, match="makes no sense"):

@@ -158,7 +158,7 @@ def test_what_surrounds_the_words_is_dropped(read: Reader) -> None:
 
 
 def test_a_page_that_stands_straight_is_left_alone(clean: Image.Image) -> None:
-    assert straightening.straightened(clean) is clean
+    assert straightening.turned(clean, straightening.lean(clean)) is clean
     assert straightening.lean(Image.new("L", (500, 500), 255)) == 0.0
     assert straightening.lean(turned(3.25)(clean)) == pytest.approx(-3.25, abs=0.3)
 
