@@ -109,7 +109,9 @@ class Reading:
         done, total, note = message["progress"]
         self._progress = _counted(done), _counted(total), clean(str(note))[:200]
         if "page" in message:
-            self._keep([Page.from_json(message["page"])])
+            page = Page.from_json(message["page"])
+            self._keep([page])
+            _ = page.words  # counted now, while the child reads on
 
     def _keep(self, pages: Iterable[Page]) -> None:
         for page in pages:

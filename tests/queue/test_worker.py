@@ -95,7 +95,7 @@ def test_what_nobody_foresaw_costs_a_run_and_not_the_slot(
 def test_a_result_that_cannot_be_stored_is_a_failure(acme: Organization, script: Tell) -> None:
     def vanishing(handler: Scripted, file: BatchFile, control: Control) -> Output:
         output = handler.read()
-        output.value.path.unlink()
+        output.value.content.path.unlink()
         return output
 
     submit(acme, "one")
