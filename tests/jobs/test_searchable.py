@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pypdfium2
 import pytest
+from django.db import transaction
 from pytest_django import Settings
 from rest_framework.test import APIClient
 
@@ -100,7 +101,8 @@ def keep(file: BatchFile, *searchable: bytes) -> FileResult:
             (folder / "1").write_bytes(content)
             artifacts.append(Member("searchable.pdf", str(folder / "1")))
         read = Extraction((Page(1, "read"),), "txt", "script", artifacts=tuple(artifacts))
-        extractions.keep(file, extractions.write(read, folder))
+        with transaction.atomic():
+            extractions.keep(file, extractions.write(read, folder))
     return FileResult.objects.get(file=file)
 
 
