@@ -38,13 +38,7 @@ def write(extraction: Extraction, folder: Path, found: Sequence[Received] = ()) 
     Its members are those in `found`: what each is called, and why it is not read where it is not.
     Its artifacts have addresses of their own, and lie at absolute paths already.
     """
-    document = {
-        "text": extraction.text,
-        **extraction.to_json(),
-        "members": [_told(each) for each in found],
-    }
-    del document["artifacts"]
-    data = json.dumps(document, ensure_ascii=False).encode()
+    data = _encoded(extraction, [_told(each) for each in found])
     path = folder / f"{uuid.uuid4().hex}.json"
     with path.open("wb") as sink:
         sink.write(data)
@@ -53,6 +47,23 @@ def write(extraction: Extraction, folder: Path, found: Sequence[Received] = ()) 
     content = StoredFile(path, hashlib.sha256(data).hexdigest(), len(data))
     made = [_synced(Path(artifact.path)) for artifact in extraction.artifacts]
     return StoredExtraction(extraction, content, tuple(found), made[0] if made else None)
+
+
+def _encoded(extraction: Extraction, members: list[dict[str, str]]) -> bytes:
+    """{"text": of all pages, "pages": [...], ...}. Every text is encoded once and stands there
+    twice: of a long document that is most of what storing it costs."""
+    rest = {**extraction.to_json(), "members": members}
+    del rest["artifacts"], rest["pages"]
+    texts, pages = [], []
+    for page in extraction.pages:
+        shown = page.to_json()
+        texts.append(_dumped(shown.pop("text")))
+        pages.append(f'{{"text": {texts[-1]}, {_dumped(shown)[1:]}')
+    whole = r"\n\n".join(text[1:-1] for text in texts)
+    return f'{{"text": "{whole}", "pages": [{", ".join(pages)}], {_dumped(rest)[1:]}'.encode()
+
+
+_dumped = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def _synced(path: Path) -> StoredFile:
