@@ -5,6 +5,7 @@ go out. Nothing here imports Django, and no database, setting or credential is i
 """
 
 import faulthandler
+import gc
 import importlib
 import itertools
 import os
@@ -168,6 +169,7 @@ def main() -> None:
             "usage": meter.read(),
         }
     )
+    gc.freeze()  # what is loaded stays: looking through it again and again would cost every document
     while True:
         meter.reset()
         _answer(line, line.receive(), processors, meter)

@@ -19,15 +19,16 @@ def failed_again(workshop: Api, job_id: str, name: str) -> bool:
 
 
 def assert_is_read(job: dict[str, Any], archive: Path) -> None:
-    """Eight of the ten are read, two are not, and the ZIP holds the texts of the eight."""
+    """Eight of the ten are read, and what is attached to one of them; two are not. The ZIP holds
+    the texts of the nine."""
     assert job["state"] == "partial"
-    assert (job["counts"]["succeeded"], job["counts"]["failed"]) == (8, 2)
+    assert (job["counts"]["succeeded"], job["counts"]["failed"]) == (9, 2)
     with zipfile.ZipFile(archive) as bundle:
         assert bundle.testzip() is None
         names = bundle.namelist()
     assert "manifest.json" in names
     texts = [name for name in names if name.endswith(".txt")]
-    assert len(texts) == 8, names
+    assert len(texts) == 9, names
     assert not any(name in text for text in texts for name in hands.UNREADABLE)
 
 
@@ -43,7 +44,7 @@ def test_ten_files_are_dropped_read_looked_at_fetched_and_deleted(
     with hands.never_reloaded(wendy):
         hands.assert_rises(hands.watch_the_bar(wendy))
     assert wendy.locator(".page-head .state").inner_text() == "Partly failed"
-    assert "8 succeeded, 2 failed" in wendy.locator("#news").inner_text()
+    assert "9 succeeded, 2 failed" in wendy.locator("#news").inner_text()
 
     wendy.get_by_role("link", name="locked.pdf").click()
     trouble = wendy.locator("#live .notice")
