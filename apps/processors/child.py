@@ -169,7 +169,7 @@ def main() -> None:
             "usage": meter.read(),
         }
     )
-    gc.freeze()  # what is loaded stays: looking through it again and again would cost every document
+    gc.freeze()  # what is loaded stays; every document would pay for looking through it
     while True:
         meter.reset()
         _answer(line, line.receive(), processors, meter)
