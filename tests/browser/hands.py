@@ -105,8 +105,9 @@ def watch_the_bar(page: Page, *, seconds: float = 90) -> list[int]:
 
 
 def assert_rises(seen: list[int]) -> None:
+    """To the end without a step back. Files that are read between two looks of the page leave
+    nothing to see in the middle: tests/browser/test_live.py asks for that of slow ones."""
     assert seen == sorted(seen), f"the bar went back: {seen}"
-    assert len(seen) >= 3, f"the bar did not move: {seen}"
     assert seen[-1] == 100
 
 

@@ -24,7 +24,9 @@ def test_two_tabs_end_with_the_same_numbers(wendy: Page, workshop: Api) -> None:
     for page in (wendy, other):
         page.goto(f"/jobs/{job_id}")
     assert workshop.job(job_id)["finished_at"] is None
-    hands.watch_the_bar(wendy)
+    seen = hands.watch_the_bar(wendy)
+    hands.assert_rises(seen)
+    assert len(seen) >= 3, f"the bar did not move: {seen}"
     hands.watch_the_bar(other)
     assert figures(wendy) == figures(other)
     assert "4 of 4 done" in figures(wendy)
