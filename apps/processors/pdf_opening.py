@@ -1,5 +1,7 @@
 """Opening a PDF with PDFium, with a password where it needs one."""
 
+import contextlib
+
 import pypdfium2
 import pypdfium2.raw as pdfium
 
@@ -12,6 +14,7 @@ def opened(content: bytes, password: str) -> pypdfium2.PdfDocument:
     Without it first: a PDF that anybody may open refuses a password that is not its own. Raises
     BadDocument "document.encrypted" and "document.password", and PdfiumError for damage.
     """
+    _forget_last_error()
     try:
         return pypdfium2.PdfDocument(content)
     except pypdfium2.PdfiumError as error:
@@ -26,3 +29,10 @@ def opened(content: bytes, password: str) -> pypdfium2.PdfDocument:
         if error.err_code != pdfium.FPDF_ERR_PASSWORD:
             raise
         raise BadDocument("document.password", "The password does not open the PDF.") from error
+
+
+def _forget_last_error() -> None:
+    """PDFium refuses some files without saying why; what is asked for then is why it refused the
+    file before, perhaps for a password. After this it says that it was damaged."""
+    with contextlib.suppress(pypdfium2.PdfiumError):
+        pypdfium2.PdfDocument(b"no PDF")

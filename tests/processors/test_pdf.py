@@ -62,6 +62,18 @@ def test_a_password_harms_no_pdf_that_needs_none(
     assert read("pdf", sheet.content(), password="of another").text == "An open door."
 
 
+def test_what_was_wrong_with_the_pdf_before_is_not_said_of_the_next(read: Reader) -> None:
+    locked = Sheet(encrypt="open sesame")
+    locked.page("Behind the door.")
+    empty = b"%PDF-1.4\n1 0 obj\n<</Type/Catalog/Pages 2 0 R>>\nendobj\n2 0 obj\n<</Type/Pages"
+    empty += b"/Kids[]/Count 0>>\nendobj\ntrailer<</Size 3/Root 1 0 R>>\n%%EOF"
+    with pytest.raises(BadDocument, match=r"document\.encrypted"):
+        read("pdf", locked.content())
+    with pytest.raises(BadDocument) as caught:
+        read("pdf", empty)
+    assert caught.value.code in ("document.empty", "document.corrupt")
+
+
 def test_a_password_opens_a_pdf_or_does_not(read: Reader) -> None:
     sheet = Sheet(encrypt="open sesame")
     sheet.page("Behind the door.")
