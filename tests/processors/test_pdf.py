@@ -11,6 +11,7 @@ from apps.processors.errors import BadDocument
 from apps.processors.host import ProcessorHost
 from tests.processors import papers
 from tests.processors.papers import Reader
+from tests.processors.test_documents import raw_pdf
 
 pytestmark = pytest.mark.once
 
@@ -65,12 +66,10 @@ def test_a_password_harms_no_pdf_that_needs_none(
 def test_what_was_wrong_with_the_pdf_before_is_not_said_of_the_next(read: Reader) -> None:
     locked = Sheet(encrypt="open sesame")
     locked.page("Behind the door.")
-    empty = b"%PDF-1.4\n1 0 obj\n<</Type/Catalog/Pages 2 0 R>>\nendobj\n2 0 obj\n<</Type/Pages"
-    empty += b"/Kids[]/Count 0>>\nendobj\ntrailer<</Size 3/Root 1 0 R>>\n%%EOF"
     with pytest.raises(BadDocument, match=r"document\.encrypted"):
         read("pdf", locked.content())
     with pytest.raises(BadDocument) as caught:
-        read("pdf", empty)
+        read("pdf", raw_pdf(b"", kids=b"[]"))
     assert caught.value.code in ("document.empty", "document.corrupt")
 
 
