@@ -303,6 +303,11 @@ QUEUE_LANES = {
     "default": env.int("DEFAULT_CONCURRENCY", default=3),
     "ocr": env.int("OCR_CONCURRENCY", default=2),
     "heavy": env.int("HEAVY_CONCURRENCY", default=1),
+    "email": env.int("EMAIL_CONCURRENCY", default=5),
+    "sync": env.int("SYNC_CONCURRENCY", default=1),
+    "export": env.int("EXPORT_CONCURRENCY", default=3),
+    "analytics": env.int("ANALYTICS_CONCURRENCY", default=2),
+    "ai": env.int("AI_CONCURRENCY", default=2),
 }
 LEASE_SECONDS = env.float("LEASE_SECONDS", default=30)
 LEASE_RENEW_SECONDS = env.float("LEASE_RENEW_SECONDS", default=5)

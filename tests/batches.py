@@ -17,7 +17,7 @@ from apps.jobs import storage
 from apps.jobs.handler import BatchFileHandler
 from apps.jobs.models import BatchFile, BatchJob, FileAttempt, FileResult
 from apps.jobs.services import Submission, submit_job
-from apps.jobs.states import CLOSED, COUNTED
+from apps.jobs.states import CLOSED, COUNTED, DUPLICATE
 from apps.jobs.upload import receive_paths
 from apps.processors.protocol import Extraction, Options, Page
 from apps.queue.claim import claim
@@ -132,6 +132,8 @@ def check_books() -> None:
     """Every job's counters are the truth about its files, and it is closed exactly if all ended."""
     for job in BatchJob.objects.all():
         states = Counter(BatchFile.objects.filter(job=job).values_list("state", flat=True))
+        assert job.duplicates == states[DUPLICATE], job
+        states["succeeded"] += states[DUPLICATE]
         assert job.counts == {state: states[state] for state in COUNTED}, job
         unfinished = sum(states[state] for state in (*READY, State.RUNNING))
         assert (job.state in CLOSED) == (unfinished == 0), (job.state, states)

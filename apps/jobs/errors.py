@@ -68,6 +68,12 @@ class IdempotencyMismatch(DocmillError):
     title = "This Idempotency-Key was used with another request"
 
 
+class IdempotencyInProgress(DocmillError):
+    code = "idempotency.in_progress"
+    status = HTTPStatus.CONFLICT
+    title = "A request with this Idempotency-Key is still under way"
+
+
 class JobUnfinished(DocmillError):
     code = "job.unfinished"
     status = HTTPStatus.CONFLICT
@@ -84,6 +90,12 @@ class NothingToRetry(DocmillError):
     code = "job.nothing_to_retry"
     status = HTTPStatus.CONFLICT
     title = "No file of this job can be retried"
+
+
+class NothingToDiscard(DocmillError):
+    code = "job.nothing_to_discard"
+    status = HTTPStatus.CONFLICT
+    title = "No file of this job failed"
 
 
 class NoResult(DocmillError):

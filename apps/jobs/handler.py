@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from django.conf import settings
 from django.db import transaction
@@ -15,8 +15,15 @@ from apps.jobs import antivirus, extractions, members, storage
 from apps.jobs.errors import StorageFull
 from apps.jobs.extractions import StoredExtraction
 from apps.jobs.models import BatchFile, BatchJob, FileAttempt
-from apps.jobs.services import close_if_done, mark_started, options_of, recount
-from apps.jobs.states import COUNTED
+from apps.jobs.services import (
+    count_end,
+    mark_started,
+    options_of,
+    pause_by_system,
+    recount,
+    reuse,
+)
+from apps.jobs.states import JobState
 from apps.jobs.upload import Received
 from apps.processors import errors as processing
 from apps.processors import registry
@@ -25,6 +32,7 @@ from apps.processors.protocol import Extraction, Options
 from apps.queue.handlers import Control, Handler, Output, RunFailed, RunStopped
 from apps.queue.models import LeasedRow
 from apps.queue.retry import Failure, FailureClass, Usage
+from apps.queue.states import READY
 
 HEAVY_FACTOR = 2
 """What the heavy lane gives more of: time and memory."""
@@ -154,11 +162,11 @@ class BatchFileHandler(Handler):
         file = cast(BatchFile, row)
         if output is not None:
             _put_in_place(file, output.value)
-        changes: dict[str, Any] = {"revision": F("revision") + 1}
-        if file.state in COUNTED:
-            changes[file.state] = F(file.state) + 1
-        BatchJob.objects.filter(pk=file.job_id).update(**changes)
-        close_if_done(file.job_id)
+        state = count_end(file.job_id, file.state)
+        if file.state in READY:
+            _hold_if_paused(file, state)
+        elif file.work_key:
+            reuse.follow_up_on_commit(file.pk)
 
     @classmethod
     def repair(cls) -> None:
@@ -167,6 +175,17 @@ class BatchFileHandler(Handler):
         stuck = BatchJob.objects.open().filter(~Exists(unfinished))
         for job_id in stuck.values_list("pk", flat=True)[:REPAIR_BATCH]:
             recount(job_id)
+        reuse.repair()
+
+
+def _hold_if_paused(file: BatchFile, state: JobState) -> None:
+    """A file that is to run again waits as the rest of its job does; one that may spend no more
+    pauses the job. The job's row is locked."""
+    if file.error_class == FailureClass.BUDGET:
+        pause_by_system(file.job_id, file.error_detail)
+        state = JobState.PAUSED
+    if state == JobState.PAUSED:
+        BatchFile.objects.filter(pk=file.pk).update(is_held=True)
 
 
 def _options(job: BatchJob) -> Options:

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from apps.jobs.models import BatchJob
 from apps.jobs.progress import eta_seconds, fraction
-from apps.jobs.states import COUNTED, FILE_STATES, OPEN, JobState
+from apps.jobs.states import COUNTED, DUPLICATE, FILE_STATES, OPEN, JobState
 from apps.queue.states import UNFINISHED, State
 
 
@@ -31,7 +31,12 @@ def live_of(jobs: Sequence[BatchJob]) -> dict[UUID, Live]:
     now = BatchJob.objects.live([job.pk for job in jobs if job.state in OPEN])
     found = {}
     for job in jobs:
-        nothing = {"total": job.total, **dict.fromkeys(map(str, UNFINISHED), 0), **job.counts}
+        nothing = {
+            "total": job.total,
+            **dict.fromkeys(map(str, UNFINISHED), 0),
+            **job.counts,
+            DUPLICATE: job.duplicates,
+        }
         states = now.get(job.pk, nothing)
         begun, floor = states.pop("begun", 0.0), states.pop("floor", 0.0)
         found[job.pk] = live_from(job, states, begun, floor)

@@ -11,14 +11,17 @@ from django.db.models import Count, F, Max
 
 from apps.jobs.live import live_of
 from apps.jobs.models import BatchFile, BatchJob
-from apps.jobs.operations import lane_of
-from apps.jobs.services import file_rows, refuse_what_no_processor_takes
+from apps.jobs.services import (
+    add_files,
+    file_rows,
+    options_of,
+    refuse_what_no_processor_takes,
+)
 from apps.jobs.states import REJECTED
 from apps.jobs.upload import MAX_NAME, Received, too_large
 from apps.processors.errors import BadDocument
 from apps.processors.kinds import KINDS, check_name, identify
 from apps.processors.protocol import Extraction, Member
-from apps.queue.doorbell import ring_on_commit
 
 MAX_DEPTH = 3
 """What was found so many containers deep is read, but nothing is taken out of it any more."""
@@ -108,12 +111,12 @@ def add(container: BatchFile, found: Sequence[Received]) -> int:
     files = BatchFile.objects.filter(job=job)
     known = files.aggregate(last=Max("position"), found=Count("parent"))
     taken = found[: max(0, settings.BATCH_MAX_FOUND - known["found"])]
-    rows = file_rows(job, taken, parent=container, first=known["last"] + 1)
+    container.refresh_from_db(fields=["finished_at"])
+    rows = file_rows(job, taken, options=options_of(job), parent=container, first=known["last"] + 1)
     rejected = sum(row.state == REJECTED for row in rows)
     floor = live_of([job])[job.pk].progress
-    BatchFile.objects.bulk_create(rows)
     BatchJob.objects.filter(pk=job.pk).update(
         total=F("total") + len(rows), rejected=F("rejected") + rejected, progress_floor=floor
     )
-    ring_on_commit(lane_of(job.operation), len(rows) - rejected)
+    add_files(job, rows)
     return len(taken)

@@ -63,7 +63,7 @@ class BatchJobQuerySet(OrganizationQuerySet["BatchJob"]):
             self.filter(pk__in=ids)
             .order_by()
             .annotate(open_file=FilteredRelation("files", condition=Q(files__state__in=UNFINISHED)))
-            .values("pk", "total", *COUNTED, floor=F("progress_floor"))
+            .values("pk", "total", *COUNTED, duplicate=F("duplicates"), floor=F("progress_floor"))
             .annotate(
                 **{
                     state: Count("open_file", filter=Q(open_file__state=state))
@@ -98,12 +98,22 @@ class BatchJob(OrganizationOwned):
     quarantined = models.PositiveSmallIntegerField(default=0)
     cancelled = models.PositiveSmallIntegerField(default=0)
     rejected = models.PositiveSmallIntegerField(default=0)
+    duplicates = models.PositiveSmallIntegerField(default=0)  # of the succeeded
     created_at = models.DateTimeField(default=timezone.now)
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
     expires_at = models.DateTimeField(default=expiry)
     # What it showed when files were added last: progress is never shown lower than this.
     progress_floor = models.FloatField(default=0.0)
+    # Who paused it last, why and when; how long it was paused before, in this run.
+    paused_by = models.ForeignKey(
+        User, null=True, on_delete=models.SET_NULL, related_name="+", editable=False
+    )
+    pause_reason = models.CharField(max_length=200, blank=True, default="")
+    paused_at = models.DateTimeField(null=True)
+    paused_seconds = models.FloatField(default=0.0)
+    is_kept = models.BooleanField(default=False)  # from cleanup, until somebody lets go of it
+    discarded_at = models.DateTimeField(null=True)  # its failure needs nobody any more
 
     objects: ClassVar[Any] = BatchJobQuerySet.as_manager()
 
@@ -125,7 +135,7 @@ class BatchJob(OrganizationOwned):
 
     @property
     def counts(self) -> dict[str, int]:
-        """Ended files by state."""
+        """Ended files by state; those that are duplicates count among the succeeded."""
         return {state: getattr(self, state) for state in COUNTED}
 
     @property
@@ -171,6 +181,15 @@ class BatchFile(LeasedRow):
     size_bytes = models.BigIntegerField(default=0)
     sha256 = models.CharField(max_length=64, blank=True, default="")
     content = models.ForeignKey(Blob, null=True, on_delete=models.PROTECT, related_name="files")
+    # What makes two files the same work (see `reuse`); the one whose end this one waits for; and
+    # the one whose result it has.
+    work_key = models.CharField(max_length=64, blank=True, default="", editable=False)
+    waits_for = models.ForeignKey(
+        "self", null=True, on_delete=models.SET_NULL, related_name="followers"
+    )
+    duplicate_of = models.ForeignKey(
+        "self", null=True, on_delete=models.SET_NULL, related_name="duplicates"
+    )
 
     objects: ClassVar[Any] = BatchFileQuerySet.as_manager()
 
@@ -178,6 +197,9 @@ class BatchFile(LeasedRow):
         indexes = [
             *LeasedRow.Meta.indexes,
             models.Index(fields=["sha256"], name="file_by_content"),  # the admin looks them up
+            models.Index(
+                fields=["organization", "work_key"], name="file_by_work", condition=~Q(work_key="")
+            ),
         ]
         constraints = [
             models.UniqueConstraint(fields=["job", "position"], name="one_file_per_position"),
@@ -192,6 +214,43 @@ class BatchFile(LeasedRow):
 
     def __str__(self) -> str:
         return self.name
+
+
+class Checkpoint(models.Model):
+    """What a finished stage of a file came to, kept until the file ends: a run after one that was
+    lost goes on from here. `fingerprint` says of what and by what it was made."""
+
+    file = models.ForeignKey(BatchFile, on_delete=models.CASCADE, related_name="checkpoints")
+    stage = models.CharField(max_length=32)
+    fingerprint = models.CharField(max_length=64)
+    content = models.ForeignKey(Blob, on_delete=models.PROTECT, related_name="checkpoints")
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["file", "stage"], name="one_checkpoint_per_stage")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.stage} of {self.file_id}"
+
+
+class Completion(models.Model):
+    """The end of a job's run: one row each, written by whoever closed the job, when it did."""
+
+    job = models.ForeignKey(BatchJob, on_delete=models.CASCADE, related_name="completions")
+    run = models.PositiveSmallIntegerField()
+    state = models.CharField(max_length=12)
+    counts = models.JSONField(default=dict)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["job", "run"], name="one_completion_per_run")
+        ]
+
+    def __str__(self) -> str:
+        return f"run {self.run} of {self.job_id}: {self.state}"
 
 
 class FileAttempt(Attempt):
@@ -252,6 +311,7 @@ class IdempotencyKey(OrganizationOwned):
                 fields=["organization", "user", "route", "key"], name="one_use_per_key"
             )
         ]
+        indexes = [models.Index(fields=["created_at"], name="idempotency_by_age")]
 
     def __str__(self) -> str:
         return self.key

@@ -158,7 +158,7 @@ def release(blob_ids: Iterable[int]) -> int:
 
 
 def _is_used(blob: Blob) -> bool:
-    uses = (blob.files, blob.results, blob.searchable_results)
+    uses = (blob.files, blob.results, blob.searchable_results, blob.checkpoints)
     return any(use.exists() for use in uses)
 
 
@@ -183,7 +183,7 @@ def remove_orphans() -> int:
             shutil.rmtree(folder, ignore_errors=True)
     since = timezone.now() - timedelta(seconds=STALE_UPLOAD_SECONDS)
     unused = Blob.objects.filter(
-        files=None, results=None, searchable_results=None, created_at__lt=since
+        files=None, results=None, searchable_results=None, checkpoints=None, created_at__lt=since
     )
     return removed + release(list(unused.values_list("pk", flat=True)))
 

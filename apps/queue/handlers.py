@@ -52,6 +52,8 @@ class Handler(ABC):
 
     model: type[LeasedRow]
     attempt_model: type[Attempt]
+    is_pausable = True
+    """Whether pauses hold its rows back; what lifts a pause must run while there is one."""
 
     @abstractmethod
     def run(self, row: LeasedRow, control: Control) -> Output:

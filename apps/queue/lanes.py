@@ -1,12 +1,12 @@
 """Which lanes there are, how much of each may run at once, and where a new row stands in line."""
 
 from django.conf import settings
-from django.db.models import Max, Min, Q
+from django.db.models import Max, Min
 from django.db.models.functions import Now
 
 from apps.accounts.models import Organization
 from apps.queue.handlers import handler_classes
-from apps.queue.models import FairShare, Lane, LeasedRow, in_seconds
+from apps.queue.models import FairShare, Lane, LeasedRow, Pause, in_seconds
 
 HEAVY = "heavy"
 
@@ -22,27 +22,48 @@ def running_count(lane: str) -> int:
 
 def due_count(lane: str, limit: int) -> int:
     """How many rows of `lane` could start now, counted up to `limit`."""
-    return sum(len(h.model.objects.claimable(lane)[:limit]) for h in handler_classes())
+    paused = Pause.objects.in_force().filter(organization__isnull=False, lane__in=("", lane))
+    organizations = list(paused.values_list("organization_id", flat=True))
+    found = 0
+    for handler in handler_classes():
+        waiting = handler.model.objects.claimable(lane)
+        if handler.is_pausable and organizations:
+            waiting = waiting.exclude(organization__in=organizations)
+        found += len(waiting.values_list("pk")[:limit])
+    return found
+
+
+def is_paused(lane: str) -> bool:
+    """Whether nothing at all is claimed from `lane` at present."""
+    everyones = Pause.objects.in_force().filter(organization=None, lane__in=("", lane))
+    return everyones.exists()
 
 
 def free_places(lane: str) -> int:
     """How many more rows of `lane` may start now; 0 while the lane is paused."""
+    if is_paused(lane):
+        return 0
     row = Lane.objects.filter(name=lane).first()
     limit = settings.QUEUE_LANES[lane]
-    if row is not None:
-        paused = Lane.objects.filter(Q(is_paused=True) | Q(paused_until__gt=Now()), name=lane)
-        if paused.exists():
-            return 0
-        if row.max_running is not None:
-            limit = row.max_running
+    if row is not None and row.max_running is not None:
+        limit = row.max_running
     return int(max(0, limit - running_count(lane)))
 
 
 def pause_for(lane: str, *, seconds: float, reason: str) -> None:
-    """Claims nothing from `lane` for `seconds`; it goes on by itself afterwards."""
-    Lane.objects.update_or_create(
-        name=lane, defaults={"paused_until": in_seconds(seconds), "reason": reason[:200]}
+    """Claims nothing from `lane` for `seconds`; it goes on by itself afterwards.
+
+    A pause that an operator made, or that lasts longer, stays as it is.
+    """
+    pause, is_new = Pause.objects.get_or_create(
+        lane=lane,
+        organization=None,
+        defaults={"until": in_seconds(seconds), "reason": reason[:200]},
     )
+    if not is_new:
+        Pause.objects.filter(pk=pause.pk, until__lt=in_seconds(seconds)).update(
+            until=in_seconds(seconds), reason=reason[:200], paused_by=None, created_at=Now()
+        )
 
 
 def take_ranks(

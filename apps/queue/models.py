@@ -3,6 +3,7 @@
 from datetime import timedelta
 from typing import Any, ClassVar, Self
 
+from django.conf import settings
 from django.db import models
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -125,20 +126,61 @@ class Attempt(models.Model):
 
     class Meta:
         abstract = True
+        indexes = [models.Index(fields=["ended_at"], name="%(class)s_ended")]
 
 
 class Lane(models.Model):
-    """What an operator or the engine has set for a lane; no row means the settings' defaults."""
+    """What an operator has set for a lane; no row means the settings' defaults."""
 
     name = models.CharField(primary_key=True, max_length=16)
-    is_paused = models.BooleanField(default=False)
-    paused_until = models.DateTimeField(null=True, blank=True)
-    reason = models.CharField(max_length=200, blank=True, default="")
     max_running = models.PositiveSmallIntegerField(null=True, blank=True)
     max_running_per_organization = models.PositiveSmallIntegerField(null=True, blank=True)
 
     def __str__(self) -> str:
         return self.name
+
+
+class PauseQuerySet(models.QuerySet["Pause"]):
+    def in_force(self) -> Self:
+        """Those that have not run out, by the database's clock."""
+        return self.filter(models.Q(until=None) | models.Q(until__gt=Now()))
+
+
+class Pause(models.Model):
+    """Nothing new is claimed from `lane` ("" for every one) for `organization` (None for all).
+
+    Who paused it and why is shown wherever its absence would puzzle somebody. The engine's own
+    (`paused_by` None) end by themselves at `until`.
+    """
+
+    lane = models.CharField(max_length=16, blank=True, default="")
+    organization = models.ForeignKey(Organization, null=True, on_delete=models.CASCADE)
+    reason = models.CharField(max_length=200, blank=True, default="")
+    paused_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    created_at = models.DateTimeField(default=timezone.now)
+    until = models.DateTimeField(null=True, blank=True)
+
+    objects = PauseQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["lane", "organization"],
+                condition=models.Q(organization__isnull=False),
+                name="one_pause_per_organization",
+            ),
+            models.UniqueConstraint(
+                fields=["lane"],
+                condition=models.Q(organization__isnull=True),
+                name="one_pause_per_lane",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        lane = f"lane {self.lane}" if self.lane else "every lane"
+        return lane if self.organization_id is None else f"{lane} of {self.organization_id}"
 
 
 class FairShare(models.Model):
@@ -165,6 +207,7 @@ class WorkerNode(models.Model):
     pid = models.PositiveIntegerField()
     lanes = models.JSONField(default=list)
     slots = models.PositiveSmallIntegerField()
+    version = models.CharField(max_length=32, blank=True, default="")
     started_at = models.DateTimeField(default=timezone.now)
     seen_at = models.DateTimeField(default=timezone.now)
 

@@ -27,6 +27,7 @@ class FailureClass(StrEnum):
     CRASH = "crash"  # the parsing child died by itself
     LOST = "lost"  # the lease ran out: worker or machine gone
     INFRA = "infra"  # our disk, database or storage
+    BUDGET = "budget"  # what may be spent is spent: somebody has to raise it
     INTERRUPTED = "interrupted"  # deploy, scale-down
 
 
@@ -78,7 +79,11 @@ def backoff(retry: int, *, base_seconds: float, jitter: float) -> float:
 
 
 # Where a failure of a class leads at once, whatever the row has been through.
-FIXED = {FailureClass.PERMANENT: State.FAILED, FailureClass.INTERRUPTED: State.QUEUED}
+FIXED = {
+    FailureClass.PERMANENT: State.FAILED,
+    FailureClass.INTERRUPTED: State.QUEUED,
+    FailureClass.BUDGET: State.QUEUED,  # held by its handler, until somebody resumes it
+}
 
 # What may happen so many times before the row is taken for poison: the tally's field, the limit.
 POISON = {

@@ -29,8 +29,8 @@ TRANSITIONS: dict[State, frozenset[State]] = {
             State.CANCELLED,
         }
     ),
-    # One-way: only a user's retry opens a new run.
-    State.SUCCEEDED: frozenset(),
+    # One-way: only a user's retry or requeue opens a new run.
+    State.SUCCEEDED: frozenset({State.QUEUED}),
     State.FAILED: frozenset({State.QUEUED}),
     State.QUARANTINED: frozenset({State.QUEUED}),
     State.CANCELLED: frozenset({State.QUEUED}),

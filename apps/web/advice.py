@@ -66,6 +66,7 @@ CLASS_WORDS = {
     FailureClass.CRASH: "crashed",
     FailureClass.LOST: "worker lost",
     FailureClass.INFRA: "storage or database",
+    FailureClass.BUDGET: "budget spent",
     FailureClass.INTERRUPTED: "interrupted",
 }
 
@@ -76,6 +77,7 @@ _BEFORE_NEXT = {
     FailureClass.CRASH: "If reading it crashes again, it is quarantined.",
     FailureClass.LOST: _NOT_COUNTED,
     FailureClass.INFRA: f"The trouble is on our side. {_NOT_COUNTED}",
+    FailureClass.BUDGET: f"Its job is paused until somebody resumes it. {_NOT_COUNTED}",
     FailureClass.INTERRUPTED: _NOT_COUNTED,
 }
 _AFTER_LAST = {

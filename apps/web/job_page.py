@@ -17,7 +17,7 @@ from apps.jobs.live import Live, live_from
 from apps.jobs.models import CONTAINERS, BatchFile, BatchJob, FileResult
 from apps.jobs.results import files_in_order
 from apps.jobs.services import runs_again
-from apps.jobs.states import CLOSED, FILE_STATES, OPEN, JobState
+from apps.jobs.states import CLOSED, DUPLICATE, FILE_STATES, OPEN, JobState
 from apps.queue.models import Priority
 from apps.queue.states import UNFINISHED, State
 from apps.web import words
@@ -131,6 +131,7 @@ class JobPage:
     def live(self) -> Live:
         states = Counter(file.state for file in self.files)
         states["total"] = len(self.files)
+        states[State.SUCCEEDED] += states[DUPLICATE]
         begun = sum(
             file.progress
             for file in self.files
@@ -233,7 +234,11 @@ class JobPage:
 
     @property
     def may_cancel(self) -> bool:
-        return self.may_update and self.job.state in (JobState.QUEUED, JobState.RUNNING)
+        return self.may_update and self.job.state in (
+            JobState.QUEUED,
+            JobState.RUNNING,
+            JobState.PAUSED,
+        )
 
     @property
     def retried(self) -> int:

@@ -3,9 +3,11 @@
 STATE_WORDS: dict[str, tuple[str, str]] = {
     "queued": ("Queued", "clock"),
     "running": ("Running", "play"),
+    "paused": ("Paused", "pause"),
     "cancelling": ("Cancelling", "stop"),
     "retry_wait": ("Waiting to retry", "retry"),
     "succeeded": ("Succeeded", "check"),
+    "duplicate": ("Read before", "copy"),
     "partial": ("Partly failed", "warning"),
     "failed": ("Failed", "cross"),
     "quarantined": ("Quarantined", "shield"),
@@ -48,12 +50,15 @@ def joined(parts: list[str]) -> str:
 
 
 def outcome(counts: dict[str, int]) -> str:
-    """A job's files by state in a sentence's words: `9 succeeded, 1 failed`, leaving out zeros."""
+    """A job's files by state in a sentence's words: `9 succeeded, 1 failed`, leaving out zeros.
+    Those that were read before are some of the succeeded."""
     told = [
         f"{counts[state]} {STATE_WORDS[state][0].lower()}"
         for state in STATE_WORDS
-        if counts.get(state)
+        if counts.get(state) and state != "duplicate"
     ]
+    if counts.get("duplicate"):
+        told.append(f"{counts['duplicate']} of them read before")
     return ", ".join(told) or "no files"
 
 

@@ -27,6 +27,7 @@ class CountsSerializer(serializers.Serializer[Any]):
     quarantined = serializers.IntegerField()
     cancelled = serializers.IntegerField()
     rejected = serializers.IntegerField()
+    duplicate = serializers.IntegerField(help_text="Of the succeeded, those that were read before.")
 
 
 class JobSerializer(serializers.ModelSerializer[BatchJob]):
@@ -147,10 +148,16 @@ class FileSerializer(serializers.ModelSerializer[BatchFile]):
     state = serializers.ChoiceField(choices=list(FILE_STATES))
     error = serializers.SerializerMethodField()
     duplicate_of = serializers.UUIDField(
+        source="duplicate_of_id",
         read_only=True,
         allow_null=True,
-        default=None,
-        help_text="The file whose result this one shares; null while each is processed by itself.",
+        help_text="The file whose result a duplicate has, while that one is there.",
+    )
+    waits_for = serializers.UUIDField(
+        source="waits_for_id",
+        read_only=True,
+        allow_null=True,
+        help_text="The file with the same bytes that is read first; this one gets its result.",
     )
     result = serializers.SerializerMethodField()
     text_url = serializers.SerializerMethodField()
@@ -177,6 +184,7 @@ class FileSerializer(serializers.ModelSerializer[BatchFile]):
             "attempts",
             "error",
             "duplicate_of",
+            "waits_for",
             "result",
             "text_url",
             "result_url",

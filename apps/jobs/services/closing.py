@@ -1,0 +1,102 @@
+"""How a job moves with its files: it starts, counts their ends, and closes once.
+
+The file's own update and the job's are one transaction, so the lock on the job's row orders those
+who end files, and exactly one of them sees the end.
+"""
+
+import logging
+from collections import Counter
+from uuid import UUID
+
+from django.db import connection, transaction
+from django.db.models import F
+from django.db.models.functions import Now
+
+from apps.jobs.models import BatchFile, BatchJob, Completion
+from apps.jobs.states import COUNTED, COUNTERS, DUPLICATE, OPEN, JobState, outcome
+from apps.queue.claim import CLOCK
+from apps.queue.states import READY
+
+logger = logging.getLogger(__name__)
+
+_TABLE = BatchJob._meta.db_table
+
+
+def mark_started(job_id: UUID) -> None:
+    """A file of the job was claimed."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"UPDATE {_TABLE} SET revision = revision + 1, "  # noqa: S608  (our own names)
+            f"started_at = COALESCE(started_at, {CLOCK[connection.vendor]}), "
+            f"state = CASE WHEN state = '{JobState.QUEUED}' THEN '{JobState.RUNNING}' "
+            "ELSE state END WHERE id = %s",
+            [_key(job_id)],
+        )
+
+
+def count_end(job_id: UUID, state: str) -> JobState:
+    """A file of the job left `running` or its place in line for `state`: counts it where that is
+    an end, and closes the job if it was the last. The job's state afterwards.
+
+    Call it in the transaction of the file's own update.
+    """
+    added = "".join(f", {name} = {name} + 1" for name in COUNTERS.get(state, ()))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"UPDATE {_TABLE} SET revision = revision + 1{added} "  # noqa: S608  (our own names)
+            f"WHERE id = %s RETURNING state, total, {', '.join(COUNTED)}",
+            [_key(job_id)],
+        )
+        [(now, total, *counted)] = cursor.fetchall()
+    if outcome(dict(zip(COUNTED, counted, strict=True)), total) is None:
+        return JobState(now)
+    return close_if_done(job_id)
+
+
+def close_if_done(job_id: UUID) -> JobState:
+    """Closes the job if all its files have ended; its state afterwards. Call it after an update
+    that locked its row."""
+    job = BatchJob.objects.get(pk=job_id)
+    state = outcome(job.counts, job.total)
+    if state is None or job.state not in OPEN:
+        return JobState(job.state)
+    BatchJob.objects.filter(pk=job.pk, state__in=OPEN).update(
+        state=state, finished_at=Now(), revision=F("revision") + 1
+    )
+    Completion.objects.create(job=job, run=job.run, state=state, counts=job.counts)
+    logger.info("job %s is %s: %s", job.pk, state, job.counts)
+    return state
+
+
+def pause_by_system(job_id: UUID, reason: str) -> None:
+    """Starts nothing more of the job until somebody resumes it. Its row is locked already; its
+    files are not, so those that wait are held back as the database finds them."""
+    BatchFile.objects.filter(job=job_id, state__in=READY).update(is_held=True)
+    BatchJob.objects.filter(pk=job_id, state__in=(JobState.QUEUED, JobState.RUNNING)).update(
+        state=JobState.PAUSED,
+        paused_at=Now(),
+        paused_by=None,
+        pause_reason=reason[:200],
+        revision=F("revision") + 1,
+    )
+
+
+def recount(job_id: UUID) -> None:
+    """Sets the job's counters to what its files say and closes it if all have ended."""
+    with transaction.atomic():
+        BatchJob.objects.select_for_update().get(pk=job_id)
+        states = BatchFile.objects.filter(job_id=job_id).values_list("state", flat=True)
+        counts = Counter(states)
+        total = counts.total()
+        counts["succeeded"] += counts[DUPLICATE]
+        BatchJob.objects.filter(pk=job_id).update(
+            **{state: counts[state] for state in COUNTED},
+            duplicates=counts[DUPLICATE],
+            total=total,
+            revision=F("revision") + 1,
+        )
+        close_if_done(job_id)
+
+
+def _key(job_id: UUID) -> UUID | str:
+    return job_id if connection.features.has_native_uuid_field else job_id.hex

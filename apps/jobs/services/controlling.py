@@ -1,0 +1,255 @@
+"""What people do to a job, or to some files of it: cancel, pause, resume, move up, keep, delete.
+
+Each takes `only`, files of the job: then it is done to these alone, and the rest stays as it is.
+"""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import F, QuerySet
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from apps.accounts.actor import Actor
+from apps.core.errors import NotFound
+from apps.jobs import storage
+from apps.jobs.errors import JobFinished, JobUnfinished, NothingToDiscard
+from apps.jobs.models import BatchFile, BatchJob
+from apps.jobs.services import reuse
+from apps.jobs.services.closing import close_if_done
+from apps.jobs.states import CLOSED, OPEN, JobState
+from apps.queue.doorbell import ring_on_commit
+from apps.queue.models import Priority
+from apps.queue.states import READY, UNFINISHED, State
+
+
+def cancel_job(*, actor: Actor, job: BatchJob, only: Sequence[BatchFile] = ()) -> BatchJob:
+    """Stops the job: waiting files at once, running ones as soon as their worker sees it.
+
+    Finished results stay. Raises Forbidden or JobFinished.
+    """
+    actor.require("update", "jobs", created_by_id=job.created_by_id)
+    with transaction.atomic():
+        files = chosen(all_locked(job), only)
+        if not any(file.state in UNFINISHED for file in files):
+            raise JobFinished("There is nothing left to cancel.")
+        mine = _rows(files)
+        stopped = [file.pk for file in files if file.state in READY]
+        cancelled = mine.filter(state__in=READY).update(
+            state=State.CANCELLED, finished_at=Now(), waits_for=None, is_held=False
+        )
+        mine.filter(state=State.RUNNING).update(cancel_requested=True)
+        BatchJob.objects.filter(pk=job.pk, state__in=OPEN).update(
+            cancelled=F("cancelled") + cancelled,
+            revision=F("revision") + 1,
+            **({} if only else {"state": JobState.CANCELLING}),
+        )
+        close_if_done(job.pk)
+        for pk in _followed(stopped):
+            reuse.follow_up_on_commit(pk)
+        job.refresh_from_db()
+    return job
+
+
+def pause_job(
+    *, actor: Actor, job: BatchJob, reason: str = "", only: Sequence[BatchFile] = ()
+) -> BatchJob:
+    """Starts nothing more of the job until it is resumed; what runs goes on. Twice is once.
+
+    Raises Forbidden, or JobFinished when nothing waits or runs.
+    """
+    actor.require("update", "jobs", created_by_id=job.created_by_id)
+    with transaction.atomic():
+        files = _unfinished(job, only, otherwise="There is nothing left to pause.")
+        held = _hold(files)
+        if not only:
+            _note_pause(job, actor, reason)
+        else:
+            touch(job)
+        for pk in _followed(held):
+            reuse.follow_up_on_commit(pk)
+        job.refresh_from_db()
+    return job
+
+
+def _hold(files: Sequence[BatchFile]) -> list[UUID]:
+    """Holds back those of the locked `files` that wait; which these are."""
+    held = [file.pk for file in files if file.state in READY]
+    _rows(files).filter(state__in=READY).update(is_held=True)
+    return held
+
+
+def _note_pause(job: BatchJob, actor: Actor, reason: str) -> None:
+    pausable = (JobState.QUEUED, JobState.RUNNING)
+    BatchJob.objects.filter(pk=job.pk, state__in=pausable).update(paused_at=Now())
+    BatchJob.objects.filter(pk=job.pk, state__in=(*pausable, JobState.PAUSED)).update(
+        state=JobState.PAUSED,
+        paused_by=actor.user,
+        pause_reason=reason[:200],
+        revision=F("revision") + 1,
+    )
+
+
+def resume_job(*, actor: Actor, job: BatchJob, only: Sequence[BatchFile] = ()) -> BatchJob:
+    """Goes on with a paused job, or with paused files of one. Twice is once.
+
+    Raises Forbidden, or JobFinished when nothing waits or runs.
+    """
+    actor.require("update", "jobs", created_by_id=job.created_by_id)
+    with transaction.atomic():
+        files = _unfinished(job, only, otherwise="There is nothing left to resume.")
+        mine = _rows(files).filter(state__in=READY, is_held=True, waits_for=None)
+        lanes = list(mine.values_list("lane", flat=True))
+        mine.update(is_held=False)
+        if not only:
+            _end_pause(job)
+        touch(job)
+        for lane in set(lanes):
+            ring_on_commit(lane, lanes.count(lane))
+        job.refresh_from_db()
+    return job
+
+
+def _end_pause(job: BatchJob) -> None:
+    current = locked(job)
+    if current.state != JobState.PAUSED:
+        return
+    lasted = (timezone.now() - current.paused_at).total_seconds() if current.paused_at else 0
+    BatchJob.objects.filter(pk=job.pk).update(
+        state=JobState.RUNNING if current.started_at else JobState.QUEUED,
+        paused_seconds=F("paused_seconds") + max(0.0, lasted),
+        paused_at=None,
+        paused_by=None,
+        pause_reason="",
+    )
+
+
+def prioritize_job(
+    *, actor: Actor, job: BatchJob, priority: Priority, only: Sequence[BatchFile] = ()
+) -> BatchJob:
+    """Gives the job, or files of it, another priority; it counts from the next free slot on.
+
+    Raises Forbidden, or JobFinished when nothing waits or runs.
+    """
+    actor.require("update", "jobs", created_by_id=job.created_by_id)
+    with transaction.atomic():
+        files = _unfinished(job, only, otherwise="There is nothing left to move.")
+        for file in files:
+            file.priority = priority
+        _rows(files).filter(state__in=UNFINISHED).update(priority=priority)
+        reuse.raise_leaders(files)
+        if not only:
+            BatchJob.objects.filter(pk=job.pk).update(priority=priority)
+        touch(job)
+        job.refresh_from_db()
+    return job
+
+
+def keep_job(*, actor: Actor, job: BatchJob, kept: bool) -> BatchJob:
+    """Keeps the job from cleanup, however old it gets, or lets go of it. Raises Forbidden."""
+    actor.require("update", "jobs", created_by_id=job.created_by_id)
+    with transaction.atomic():
+        BatchJob.objects.filter(pk=locked(job).pk).update(is_kept=kept, revision=F("revision") + 1)
+        job.refresh_from_db()
+    return job
+
+
+def discard_job(*, actor: Actor, job: BatchJob) -> BatchJob:
+    """Says of a job that ended badly that nobody needs to look any more: it is left out of what
+    failed lately, and stays readable. Raises Forbidden, JobUnfinished or NothingToDiscard."""
+    actor.require("update", "jobs", created_by_id=job.created_by_id)
+    with transaction.atomic():
+        current = locked(job)
+        if current.state in OPEN:
+            raise JobUnfinished("Wait for the job to finish, or cancel it first.")
+        if current.state not in (JobState.FAILED, JobState.PARTIAL):
+            raise NothingToDiscard("No file of this job failed.")
+        BatchJob.objects.filter(pk=job.pk, discarded_at=None).update(
+            discarded_at=Now(), revision=F("revision") + 1
+        )
+        job.refresh_from_db()
+    return job
+
+
+def delete_job(*, actor: Actor, job: BatchJob) -> None:
+    """Deletes the job, its files, results, and bytes that nothing else uses.
+
+    Raises Forbidden, or JobUnfinished while any file waits or runs.
+    """
+    actor.require("delete", "jobs", created_by_id=job.created_by_id)
+    with transaction.atomic():
+        remove_job(job)
+
+
+def remove_job(job: BatchJob) -> int:
+    """The same for whoever may; how many files went. In the caller's transaction."""
+    files = list(
+        BatchFile.objects.select_for_update(of=("self",))
+        .filter(job=job)
+        .order_by("id")
+        .select_related("result")
+        .prefetch_related("checkpoints")
+    )
+    current = locked(job)
+    if current.state not in CLOSED:
+        raise JobUnfinished("Cancel the job first, or wait for it to finish.")
+    reuse.let_go_of(current)
+    blobs = {file.content_id for file in files if file.content_id}
+    blobs = blobs.union(*(file.result.blob_ids for file in files if hasattr(file, "result")))
+    blobs |= {stage.content_id for file in files for stage in file.checkpoints.all()}
+    current.delete()
+    storage.release_on_commit(blobs)
+    return len(files)
+
+
+def all_locked(job: BatchJob) -> list[BatchFile]:
+    """The job's files, locked. A container for whose lock this waited may have brought others, so
+    they are read until there are no more: without an unlocked container none can come."""
+    files: list[BatchFile] = []
+    known = -1
+    while len(files) != known:
+        known = len(files)
+        files = list(BatchFile.objects.select_for_update().filter(job=job).order_by("id"))
+    return files
+
+
+def chosen(files: list[BatchFile], only: Sequence[BatchFile]) -> list[BatchFile]:
+    """Those of `files` that are in `only`; all where that is empty."""
+    wanted = {file.pk for file in only}
+    return [file for file in files if not only or file.pk in wanted]
+
+
+def _unfinished(job: BatchJob, only: Sequence[BatchFile], *, otherwise: str) -> list[BatchFile]:
+    """The locked files that are meant. Raises JobFinished(otherwise) when all of them ended."""
+    files = chosen(all_locked(job), only)
+    if not any(file.state in UNFINISHED for file in files):
+        raise JobFinished(otherwise)
+    return files
+
+
+def _rows(files: Sequence[BatchFile]) -> QuerySet[BatchFile]:
+    rows: QuerySet[BatchFile] = BatchFile.objects.filter(pk__in=[file.pk for file in files])
+    return rows
+
+
+def _followed(ids: Sequence[UUID]) -> list[UUID]:
+    """Those of the files `ids` that others wait for."""
+    return list(
+        BatchFile.objects.filter(waits_for__in=ids)
+        .values_list("waits_for_id", flat=True)
+        .distinct()
+    )
+
+
+def touch(job: BatchJob) -> None:
+    """Tells who watches the job that something of it changed."""
+    BatchJob.objects.filter(pk=job.pk).update(revision=F("revision") + 1)
+
+
+def locked(job: BatchJob) -> BatchJob:
+    """The job as it is now, locked. Raises NotFound when somebody deleted it meanwhile."""
+    current: BatchJob | None = BatchJob.objects.select_for_update().filter(pk=job.pk).first()
+    if current is None:
+        raise NotFound("There is no such job.")
+    return current

@@ -1,0 +1,246 @@
+"""Taking files in: a job, its files, and what of them was read before."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.db.models import F
+from django.db.models.functions import Now
+
+from apps.accounts.actor import Actor
+from apps.core.errors import FieldError
+from apps.core.sealing import seal, unseal
+from apps.jobs import storage
+from apps.jobs.errors import AllRejected, IdempotencyMismatch, NoFiles
+from apps.jobs.models import BatchFile, BatchJob, IdempotencyKey
+from apps.jobs.operations import lane_of
+from apps.jobs.services import reuse
+from apps.jobs.services.closing import close_if_done
+from apps.jobs.states import REJECTED, JobState
+from apps.jobs.upload import Received
+from apps.processors import registry
+from apps.processors.errors import BadDocument
+from apps.processors.protocol import Options
+from apps.queue.doorbell import ring_on_commit
+from apps.queue.lanes import take_ranks
+from apps.queue.models import Priority
+from apps.queue.states import State
+
+PASSWORD = "password of a job's documents"  # noqa: S105 (names what is sealed, is no password)
+
+
+KEY_KEPT_FOR = timedelta(hours=24)
+"""How long a request with the same Idempotency-Key gets the first one's answer."""
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What is asked for: the parts of a job that its submitter chooses."""
+
+    operation: str
+    options: Options
+    priority: Priority
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Replayable:
+    """An Idempotency-Key: `fingerprint` is a hash of the request, `answer` makes its response."""
+
+    route: str
+    key: str
+    fingerprint: str
+    answer: Callable[[BatchJob], dict[str, Any]]
+
+
+def submit_job(*, actor: Actor, submission: Submission, files: list[Received]) -> BatchJob:
+    """Stores the job and its files durably and rings for workers once that is committed.
+
+    A file with a problem becomes a `rejected` row. Raises Forbidden, NoFiles, or AllRejected when
+    nothing is left to do; then nothing is stored.
+    """
+    actor.require("create", "jobs")
+    if not files:
+        raise NoFiles('Send at least one file in the field "file".')
+    refuse_what_no_processor_takes(submission.operation, files)
+    problems = [each for each in files if each.problem is not None]
+    if len(problems) == len(files):
+        raise AllRejected(
+            "No file was accepted and nothing was stored.",
+            errors=[
+                FieldError(f.name, f.problem.code, f.problem.detail) for f in problems if f.problem
+            ],
+        )
+    with transaction.atomic():
+        job: BatchJob = BatchJob.objects.create(
+            organization=actor.organization,
+            created_by=actor.user,
+            name=submission.name,
+            operation=submission.operation,
+            options=submission.options.to_json(),
+            sealed_password=sealed(submission.options.password),
+            priority=submission.priority,
+            total=len(files),
+            rejected=len(problems),
+        )
+        add_files(job, file_rows(job, files, options=submission.options))
+        close_if_done(job.pk)
+        job.refresh_from_db()
+    return job
+
+
+def add_files(job: BatchJob, rows: Sequence[BatchFile]) -> None:
+    """Stores `rows`, which are counted in the job's total and rejected already, and rings for
+    those that can start. What was read before has its result at once. In the caller's transaction.
+    """
+    BatchFile.objects.bulk_create(rows)
+    reused = reuse.copy_results(rows)
+    if reused:
+        BatchJob.objects.filter(pk=job.pk).update(
+            succeeded=F("succeeded") + reused, duplicates=F("duplicates") + reused
+        )
+    ring_on_commit(lane_of(job.operation), sum(is_waiting(row) for row in rows))
+    reuse.raise_leaders(rows)
+    for leader_id in {row.waits_for_id for row in rows if row.waits_for_id}:
+        reuse.follow_up_on_commit(leader_id)  # it may have ended since it was looked at
+
+
+def is_waiting(row: BatchFile) -> bool:
+    """Whether a worker may take it now."""
+    return row.state == State.QUEUED and not row.is_held
+
+
+def sealed(password: str) -> str:
+    return seal(password, purpose=PASSWORD) if password else ""
+
+
+def options_of(job: BatchJob) -> Options:
+    """The job's options, its password opened. Raises Unsealable."""
+    password = unseal(job.sealed_password, purpose=PASSWORD) if job.sealed_password else ""
+    return replace(Options.parse(job.options), password=password)
+
+
+def submit_once(
+    *, actor: Actor, submission: Submission, files: list[Received], replayable: Replayable
+) -> tuple[dict[str, Any], bool]:
+    """Like `submit_job`, once per key: the answer, and whether it is a replay.
+
+    Of any number of requests with one key, at the same moment too, one makes the job and all get
+    its answer. Raises IdempotencyMismatch when the key was used with another request.
+    """
+    known = _replay(actor, replayable)
+    if known is not None:
+        return known, True
+    try:
+        with transaction.atomic():
+            # First, so that the loser of a race has put no bytes in place yet.
+            key = IdempotencyKey.objects.create(
+                organization=actor.organization,
+                user=actor.user,
+                route=replayable.route,
+                key=replayable.key,
+                fingerprint=replayable.fingerprint,
+                response={},
+            )
+            job = submit_job(actor=actor, submission=submission, files=files)
+            answer = replayable.answer(job)
+            IdempotencyKey.objects.filter(pk=key.pk).update(response=answer, job=job)
+    except IntegrityError:
+        # Somebody with the same key was quicker; the unique constraint took this job back.
+        known = _replay(actor, replayable)
+        if known is None:
+            raise
+        return known, True
+    return answer, False
+
+
+def _replay(actor: Actor, replayable: Replayable) -> dict[str, Any] | None:
+    mine = IdempotencyKey.objects.in_organization(actor.organization).filter(
+        user=actor.user, route=replayable.route, key=replayable.key
+    )
+    mine.filter(created_at__lt=Now() - KEY_KEPT_FOR).delete()
+    known = mine.first()
+    if known is None:
+        return None
+    if known.fingerprint != replayable.fingerprint:
+        raise IdempotencyMismatch("Use a new key for a new request.")
+    response: dict[str, Any] = known.response
+    return response
+
+
+def refuse_what_no_processor_takes(operation: str, files: Iterable[Received]) -> None:
+    """Marks those of `files` that nothing here does `operation` with."""
+    for each in files:
+        if each.problem is None:
+            try:
+                registry.processor_path_for(operation, each.kind)
+            except BadDocument as problem:
+                each.problem = problem
+
+
+def file_rows(
+    job: BatchJob,
+    files: Sequence[Received],
+    *,
+    options: Options,
+    parent: BatchFile | None = None,
+    first: int = 1,
+) -> list[BatchFile]:
+    """Rows for `files` in their order from position `first` on, their bytes in place; `parent` is
+    what they were found in. Call it in the transaction that stores them."""
+    accepted = sorted((f for f in files if f.path and not f.problem), key=lambda f: f.sha256)
+    blobs = {}
+    for each in accepted:  # in one order everywhere, so that two submissions cannot deadlock
+        assert each.path is not None
+        blobs[id(each)] = storage.put(
+            job.organization, each.path, sha256=each.sha256, size_bytes=each.size_bytes
+        )
+    is_held = job.state == JobState.PAUSED
+    rows = []
+    for position, each in enumerate(files, start=first):
+        row = _row(job, each, parent)
+        row.position, row.content = position, blobs.get(id(each))
+        if each.problem is None:
+            row.is_held = is_held
+            row.work_key = reuse.work_key(job.operation, options, row)
+        else:
+            row.state = REJECTED
+            row.finished_at = parent.finished_at if parent else job.created_at
+            row.error_class = "permanent"
+            row.error_code, row.error_detail = each.problem.code[:64], each.problem.detail[:500]
+        rows.append(row)
+    reuse.find_originals(job, rows)
+    in_line = [row for row in rows if row.state == State.QUEUED]
+    for row, rank in zip(in_line, ranks_for(job, len(in_line)), strict=True):
+        row.fair_rank = rank
+    return rows
+
+
+def _row(job: BatchJob, each: Received, parent: BatchFile | None) -> BatchFile:
+    return BatchFile(
+        organization=job.organization,
+        job=job,
+        parent=parent,
+        depth=parent.depth + 1 if parent else 0,
+        name=each.name,
+        kind=each.kind,
+        content_type=each.content_type,
+        size_bytes=each.size_bytes,
+        sha256=each.sha256,
+        lane=lane_of(job.operation),
+        priority=job.priority,
+        available_at=Now(),  # the clock by which it will be claimed
+    )
+
+
+def ranks_for(job: BatchJob, count: int) -> list[float]:
+    """So many places in line for files of the job."""
+    return take_ranks(
+        BatchFile,
+        organization=job.organization,
+        lane=lane_of(job.operation),
+        priority=job.priority,
+        count=count,
+    )
