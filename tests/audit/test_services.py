@@ -269,6 +269,16 @@ def test_an_actor_that_is_none_and_one_that_is_zero_differ(acme: Organization) -
     assert verify(acme) == Flaw(str(acme.pk), 1, Problem.CHANGED)
 
 
+@pytest.mark.once  # PostgreSQL takes dates and ids alone
+@pytest.mark.parametrize("column", ["at", "organization_id", "id"])
+def test_what_cannot_even_be_read_is_named(
+    acme: Organization, log: list[AuditEntry], column: str
+) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"UPDATE audit_auditentry SET {column} = 'x' WHERE number = 3")
+    assert verify(acme) == Flaw(str(acme.pk), 3, Problem.CHANGED)
+
+
 @pytest.mark.parametrize("number", [0, 99])
 def test_another_number_leaves_a_gap(
     acme: Organization, log: list[AuditEntry], number: int
@@ -334,16 +344,17 @@ def test_a_head_that_was_taken_away_leaves_entries_uncounted(
     AuditEntry.objects.filter(pk__in=[entry.pk for entry in log])._raw_delete("default")
 
 
+@pytest.mark.parametrize("number", [6, 99])
 def test_an_entry_that_was_made_past_record_is_named(
-    acme: Organization, log: list[AuditEntry]
+    acme: Organization, log: list[AuditEntry], number: int
 ) -> None:
     last = log[-1]
     forged = AuditEntry(
-        chain=last.chain, number=6, at=last.at, organization=acme, previous=last.hash
+        chain=last.chain, number=number, at=last.at, organization=acme, previous=last.hash
     )
     forged.hash = forged.digest()
     forged.save()
-    assert verify(acme) == Flaw(str(acme.pk), 6, Problem.UNCOUNTED)
+    assert verify(acme) == Flaw(str(acme.pk), number, Problem.UNCOUNTED)
 
 
 def test_only_the_first_bad_entry_of_each_log_is_named(
