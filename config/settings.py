@@ -39,6 +39,7 @@ INSTALLED_APPS = [
     "csp",
     "corsheaders",
     "apps.core",
+    "apps.audit",
     "apps.accounts",
     "apps.queue",
     "apps.processors",

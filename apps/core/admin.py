@@ -173,9 +173,10 @@ class LinkedFilter(admin.RelatedFieldListFilter):
 
 
 class TextFilter(admin.SimpleListFilter):
-    """A filter that is typed, where there are too many values to list."""
+    """A filter that is typed, where there are too many values to list. `asks_for` says what."""
 
     template = "admin/text_filter.html"
+    asks_for = "Name or id"
 
     def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> Any:
         return ()
@@ -188,6 +189,7 @@ class TextFilter(admin.SimpleListFilter):
         kept = changelist.filter_params.items()
         yield {
             "name": self.parameter_name,
+            "asks_for": self.asks_for,
             "value": self.value() or "",
             "others": [(k, v) for k, vs in kept if k != self.parameter_name for v in vs],
             "clear": changelist.get_query_string(remove=[self.parameter_name]),

@@ -13,6 +13,8 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from rest_framework.test import APIClient
 
 from apps.accounts.models import ApiKey, Membership, Organization, User
+from apps.audit.models import AuditEntry
+from apps.audit.services import record
 from apps.jobs.models import BatchFile, BatchJob
 from tests.conftest import ApiFor, ClientFor
 from tests.jobs.forms import UPLOAD, accepted, body, field, files_of, part, post
@@ -98,8 +100,8 @@ FOREIGN_CASES = cases(DETAILS, SEARCHABLE, PICTURES)
 
 
 @pytest.fixture
-def job(alice_api: APIClient, bob: User) -> dict[str, Any]:
-    """Alice's, with one file read, one failed and one rejected."""
+def job(alice_api: APIClient, acme: Organization, alice: User, bob: User) -> dict[str, Any]:
+    """Alice's, with one file read, one failed and one rejected. Acme's audit log tells of it."""
     made = accepted(
         alice_api,
         part(b"acme's plan", "acme-plan.txt"),
@@ -109,6 +111,7 @@ def job(alice_api: APIClient, bob: User) -> dict[str, Any]:
     )
     read_next()
     fail_next()
+    record(organization=acme, actor=alice, action="job.submit", reason="acme's reason")
     return made
 
 
@@ -121,7 +124,7 @@ def filled_in(route: str, job: dict[str, Any], file: BatchFile) -> str:
 
 def everything() -> list[list[dict[str, Any]]]:
     """All rows that somebody could change."""
-    models = (BatchJob, BatchFile, User, Organization, Membership, ApiKey)
+    models = (BatchJob, BatchFile, User, Organization, Membership, ApiKey, AuditEntry)
     return [list(model._default_manager.order_by("pk").values()) for model in models]
 
 
