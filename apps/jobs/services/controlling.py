@@ -12,6 +12,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from apps.accounts.actor import Actor
+from apps.audit.services import record
 from apps.core.errors import NotFound
 from apps.jobs import storage
 from apps.jobs.errors import JobFinished, JobUnfinished, NothingToDiscard
@@ -48,6 +49,7 @@ def cancel_job(*, actor: Actor, job: BatchJob, only: Sequence[BatchFile] = ()) -
         close_if_done(job.pk)
         for pk in _followed(stopped):
             reuse.follow_up_on_commit(pk)
+        note(actor, job, "job.cancel", only)
         job.refresh_from_db()
     return job
 
@@ -69,6 +71,7 @@ def pause_job(
             touch(job)
         for pk in _followed(held):
             reuse.follow_up_on_commit(pk)
+        note(actor, job, "job.pause", only, reason=reason[:200])
         job.refresh_from_db()
     return job
 
@@ -107,6 +110,7 @@ def resume_job(*, actor: Actor, job: BatchJob, only: Sequence[BatchFile] = ()) -
         touch(job)
         for lane in set(lanes):
             ring_on_commit(lane, lanes.count(lane))
+        note(actor, job, "job.resume", only)
         job.refresh_from_db()
     return job
 
@@ -142,6 +146,7 @@ def prioritize_job(
         if not only:
             BatchJob.objects.filter(pk=job.pk).update(priority=priority)
         touch(job)
+        note(actor, job, "job.prioritize", only, priority=priority.label)
         job.refresh_from_db()
     return job
 
@@ -151,6 +156,7 @@ def keep_job(*, actor: Actor, job: BatchJob, kept: bool) -> BatchJob:
     actor.require("update", "jobs", created_by_id=job.created_by_id)
     with transaction.atomic():
         BatchJob.objects.filter(pk=locked(job).pk).update(is_kept=kept, revision=F("revision") + 1)
+        note(actor, job, "job.keep" if kept else "job.let_go")
         job.refresh_from_db()
     return job
 
@@ -168,6 +174,7 @@ def discard_job(*, actor: Actor, job: BatchJob) -> BatchJob:
         BatchJob.objects.filter(pk=job.pk, discarded_at=None).update(
             discarded_at=Now(), revision=F("revision") + 1
         )
+        note(actor, job, "job.discard")
         job.refresh_from_db()
     return job
 
@@ -180,6 +187,7 @@ def delete_job(*, actor: Actor, job: BatchJob) -> None:
     actor.require("delete", "jobs", created_by_id=job.created_by_id)
     with transaction.atomic():
         remove_job(job)
+        note(actor, job, "job.delete", name=job.name, files=job.total)
 
 
 def remove_job(job: BatchJob) -> int:
@@ -239,6 +247,29 @@ def _followed(ids: Sequence[UUID]) -> list[UUID]:
         BatchFile.objects.filter(waits_for__in=ids)
         .values_list("waits_for_id", flat=True)
         .distinct()
+    )
+
+
+def note(
+    actor: Actor,
+    job: BatchJob,
+    action: str,
+    only: Sequence[BatchFile] = (),
+    *,
+    reason: str = "",
+    **detail: object,
+) -> None:
+    """Records what was done to the job, or to `only` those files of it. Last in its transaction."""
+    if only:
+        detail["files"] = [str(file.pk) for file in only]
+    record(
+        organization=actor.organization,
+        actor=actor.user,
+        action=action,
+        target="job",
+        target_id=job.pk,
+        reason=reason,
+        detail=detail,
     )
 
 

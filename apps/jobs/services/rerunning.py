@@ -10,7 +10,7 @@ from apps.accounts.actor import Actor
 from apps.jobs.errors import JobUnfinished, NothingToRetry
 from apps.jobs.models import BatchFile, BatchJob
 from apps.jobs.operations import lane_of
-from apps.jobs.services.controlling import locked
+from apps.jobs.services.controlling import locked, note
 from apps.jobs.services.submitting import ranks_for
 from apps.jobs.states import CLOSED, COUNTERS, DUPLICATE, JobState
 from apps.queue.doorbell import ring_on_commit
@@ -34,7 +34,7 @@ def retry_job(*, actor: Actor, job: BatchJob, only: Sequence[BatchFile] = ()) ->
     Which states run again is `runs_again`. Raises Forbidden, JobUnfinished, or NothingToRetry.
     """
     nothing = "No file of this job failed or was cancelled."
-    return _run_again(actor, job, only, states=runs_again(actor), nothing=nothing)
+    return _run_again(actor, job, only, "job.retry", states=runs_again(actor), nothing=nothing)
 
 
 def requeue_job(*, actor: Actor, job: BatchJob, only: Sequence[BatchFile] = ()) -> BatchJob:
@@ -45,13 +45,14 @@ def requeue_job(*, actor: Actor, job: BatchJob, only: Sequence[BatchFile] = ()) 
     """
     states = ALL - {State.QUARANTINED} | (ALL & runs_again(actor))
     nothing = "No file of this job can be run again."
-    return _run_again(actor, job, only, states=states, nothing=nothing)
+    return _run_again(actor, job, only, "job.requeue", states=states, nothing=nothing)
 
 
 def _run_again(
     actor: Actor,
     job: BatchJob,
     only: Sequence[BatchFile],
+    action: str,
     *,
     states: Iterable[str],
     nothing: str,
@@ -73,6 +74,7 @@ def _run_again(
         if not files:
             raise NothingToRetry(nothing)
         _reopen(current, files)
+        note(actor, job, action, only)
         job.refresh_from_db()
     return job
 
