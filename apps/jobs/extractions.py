@@ -24,12 +24,13 @@ class StoredFile:
 @dataclass(frozen=True)
 class StoredExtraction:
     """An extraction, and its JSON and searchable PDF, synced to files that wait to be put in place;
-    `found` are the documents that were in it."""
+    `found` are the documents that were in it. `is_checkpointed`: it was kept before, too."""
 
     extraction: Extraction
     content: StoredFile
     found: tuple[Received, ...] = ()
     searchable: StoredFile | None = None
+    is_checkpointed: bool = False
 
 
 def write(extraction: Extraction, folder: Path, found: Sequence[Received] = ()) -> StoredExtraction:

@@ -1,6 +1,7 @@
 """How the queue's engine works on a batch file: in an isolated child, then one transaction."""
 
 import shutil
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from django.db import transaction
 from django.db.models import Exists, F, OuterRef
 
 from apps.core.sealing import Unsealable
-from apps.jobs import antivirus, extractions, members, storage
+from apps.jobs import antivirus, checkpoints, extractions, members, storage
 from apps.jobs.errors import StorageFull
 from apps.jobs.extractions import StoredExtraction
 from apps.jobs.models import BatchFile, BatchJob, FileAttempt
@@ -62,20 +63,37 @@ class BatchFileHandler(Handler):
         options = Options()
         try:
             options = _options(file.job)
-            outcome = self._extract(file, options, control)
-            control.report("storing", 1.0)
-            stored = self._stored(file, outcome.extraction)
+            stored, usage = self._read(file, options, control)
         except processing.Stopped as stopped:
             raise RunStopped from stopped
         except processing.ProcessingError as error:
             raise RunFailed(self._failure(error, options.password)) from error
         except StorageFull as full:
             raise RunFailed(_no_room(full)) from full
-        return Output(stored, Usage(outcome.peak_rss_bytes, outcome.cpu_seconds))
+        return Output(stored, usage)
 
     def close(self) -> None:
         self._forget_waiting()
         self._host.close()
+
+    def _read(
+        self, file: BatchFile, options: Options, control: Control
+    ) -> tuple[StoredExtraction, Usage]:
+        """What is in the file: kept by an earlier run, or read now."""
+        fingerprint = reuse.work_key(file.job.operation, options, file)
+        kept = None
+        if file.attempts > 1:
+            kept = checkpoints.load(file, self._folder(), fingerprint=fingerprint)
+        if kept is not None:
+            control.report("storing", 1.0)
+            return kept, Usage()
+        began = time.monotonic()
+        outcome = self._extract(file, options, control)
+        control.report("storing", 1.0)
+        stored = self._stored(file, outcome.extraction)
+        if time.monotonic() - began >= checkpoints.WORTH_SECONDS:
+            stored = checkpoints.save(file, stored, fingerprint=fingerprint)
+        return stored, Usage(outcome.peak_rss_bytes, outcome.cpu_seconds)
 
     def _extract(self, file: BatchFile, options: Options, control: Control) -> Outcome:
         members.check_depth(file)
@@ -219,4 +237,6 @@ def _put_in_place(file: BatchFile, stored: StoredExtraction) -> None:
         if taken < len(stored.found):
             stored = extractions.cut(stored, taken, members.too_many(len(stored.found) - taken))
     extractions.keep(file, stored)
+    if stored.is_checkpointed:
+        checkpoints.forget(file)
     transaction.on_commit(lambda: shutil.rmtree(folder, ignore_errors=True), robust=True)

@@ -1,17 +1,20 @@
 """Idempotency-Key: one job for one key, however often and at whatever moment it is sent."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db.models.functions import Now
 from pytest_django import Settings
 from rest_framework.test import APIClient
 
 from apps.accounts.models import Organization, User
 from apps.accounts.roles import Role
 from apps.accounts.services import add_member, create_api_key, create_user
+from apps.jobs import inflight
 from apps.jobs.models import BatchFile, BatchJob, IdempotencyKey
-from tests.batches import together
+from tests.batches import owner_of, together
 from tests.conftest import ApiFor
 from tests.jobs.forms import accepted, body, field, files_of, part, post, stored
 from tests.jobs.runs import read_next
@@ -146,3 +149,24 @@ def test_a_key_outlives_its_job(alice_api: APIClient) -> None:
     assert alice_api.delete(first["url"]).status_code == 204
     assert accepted(alice_api, part(), **KEY) == first
     assert not BatchJob.objects.exists()
+
+
+def test_while_the_first_is_under_way_the_second_is_told_before_its_body_is_read(
+    alice_api: APIClient, alice: User, acme: Organization, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inflight, "WAIT_SECONDS", 0.1)
+    with inflight.alone_with(KEY["Idempotency-Key"], actor=owner_of(acme), route="batch.upload"):
+        answer = post(alice_api, part(), **KEY)
+        assert (answer.status_code, answer.json()["code"]) == (409, "idempotency.in_progress")
+        assert answer["Retry-After"] == "1"
+        accepted(alice_api, part(), **{"Idempotency-Key": "another"})
+    accepted(alice_api, part(b"later"), **KEY)
+
+
+def test_after_a_day_a_key_is_new(alice_api: APIClient) -> None:
+    first = accepted(alice_api, part(), **KEY)
+    IdempotencyKey.objects.update(created_at=Now() - timedelta(hours=23, minutes=59))
+    assert accepted(alice_api, part(), **KEY) == first
+    IdempotencyKey.objects.update(created_at=Now() - timedelta(hours=24, seconds=1))
+    assert accepted(alice_api, part(b"other"), **KEY) != first
+    assert IdempotencyKey.objects.count() == 1

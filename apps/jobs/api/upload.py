@@ -18,6 +18,7 @@ from apps.core.filters import refuse_unknown_parameters
 from apps.jobs import storage
 from apps.jobs.api import offers
 from apps.jobs.api.serializers import AcceptedSerializer, UploadSerializer
+from apps.jobs.inflight import alone_with
 from apps.jobs.models import BatchJob
 from apps.jobs.services import Replayable, Submission, submit_job, submit_once
 from apps.jobs.submission import check_key, fingerprint, read_submission
@@ -66,7 +67,11 @@ class BatchUpload(APIView):
         refuse_unknown_parameters(request)
         key = _idempotency_key(request)
         check_length(request._request)
-        with storage.refusing_when_full(), storage.incoming() as directory:
+        with (
+            storage.refusing_when_full(),
+            alone_with(key, actor=actor, route=ROUTE),
+            storage.incoming() as directory,
+        ):
             form = receive(request._request, directory)
             submission = read_submission(form.fields)
             answer, replayed = self._submit(request, actor, submission, form, key)

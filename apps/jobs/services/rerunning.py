@@ -7,8 +7,9 @@ from django.db.models import Exists, F, OuterRef, Q
 from django.db.models.functions import Now
 
 from apps.accounts.actor import Actor
+from apps.jobs import storage
 from apps.jobs.errors import JobUnfinished, NothingToRetry
-from apps.jobs.models import BatchFile, BatchJob
+from apps.jobs.models import BatchFile, BatchJob, Checkpoint
 from apps.jobs.operations import lane_of
 from apps.jobs.services.controlling import locked, note
 from apps.jobs.services.submitting import ranks_for
@@ -16,6 +17,7 @@ from apps.jobs.states import CLOSED, COUNTERS, DUPLICATE, JobState
 from apps.queue.doorbell import ring_on_commit
 from apps.queue.states import State
 
+REQUEUE = "job.requeue"
 ALL = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED, State.QUARANTINED, DUPLICATE})
 """What a requeue runs again: everything that has bytes."""
 
@@ -45,7 +47,7 @@ def requeue_job(*, actor: Actor, job: BatchJob, only: Sequence[BatchFile] = ()) 
     """
     states = ALL - {State.QUARANTINED} | (ALL & runs_again(actor))
     nothing = "No file of this job can be run again."
-    return _run_again(actor, job, only, "job.requeue", states=states, nothing=nothing)
+    return _run_again(actor, job, only, REQUEUE, states=states, nothing=nothing)
 
 
 def _run_again(
@@ -74,6 +76,8 @@ def _run_again(
         if not files:
             raise NothingToRetry(nothing)
         _reopen(current, files)
+        if action == REQUEUE:
+            _forget_what_was_read(files)
         note(actor, job, action, only)
         job.refresh_from_db()
     return job
@@ -126,3 +130,10 @@ def _reopen(job: BatchJob, files: list[BatchFile]) -> None:
         revision=F("revision") + 1,
     )
     ring_on_commit(lane, len(files))
+
+
+def _forget_what_was_read(files: Sequence[BatchFile]) -> None:
+    kept = Checkpoint.objects.filter(file__in=[file.pk for file in files])
+    blobs = set(kept.values_list("content_id", flat=True))
+    kept.delete()
+    storage.release_on_commit(blobs)
