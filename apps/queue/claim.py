@@ -5,13 +5,15 @@ and because a claim is on the way of every file.
 """
 
 import uuid
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
 
 from apps.queue.handlers import Handler, handler_classes
-from apps.queue.models import Lane, LeasedRow, Pause
+from apps.queue.models import Attempt, Lane, LeasedRow, Pause
 from apps.queue.states import READY, State
 
 CLOCK = {
@@ -57,33 +59,76 @@ def _is_something_ready(handler: type[Handler], lane: str) -> bool:
 def _claim_one(handler: type[Handler], lane: str, worker_id: uuid.UUID) -> LeasedRow | None:
     token = uuid.uuid4()
     given = _parameters(lane) | {
-        "token": _stored(token),
-        "worker": _stored(worker_id),
+        "token": stored(token),
+        "worker": stored(worker_id),
         "seconds": settings.LEASE_SECONDS,
     }
-    taken: list[LeasedRow] = list(handler.model.objects.raw(_taking(handler), given))
+    with connection.cursor() as cursor:
+        cursor.execute(_taking(handler), given)
+        taken = cursor.fetchall()
     if not taken:
         return None
-    [row] = taken
-    handler.attempt_model.objects.create(
-        row=row,
-        run=row.run,
-        number=row.attempts,
-        lease_token=token,
-        worker_id=worker_id,
-        lane=lane,
+    row = _loaded(handler.model, taken[0])
+    _insert(
+        handler.attempt_model(
+            row_id=row.pk,  # type: ignore[misc]  # of every subclass
+            run=row.run,
+            number=row.attempts,
+            lease_token=token,
+            worker_id=worker_id,
+            lane=lane,
+        )
     )
     handler.claimed(row)
     return row
+
+
+def _loaded(model: type[LeasedRow], values: Sequence[Any]) -> LeasedRow:
+    """The row that `values`, of all columns in order, make: what `raw` does, without its search
+    for columns at every call."""
+    plain = list(values)
+    for place, converters, column in _converters(model, connection.vendor):
+        for convert in converters:
+            plain[place] = convert(plain[place], column, connection)
+    names = [field.attname for field in model._meta.concrete_fields]
+    return model.from_db(connection.alias, names, plain)
+
+
+@lru_cache
+def _converters(model: type[LeasedRow], _vendor: str) -> list[tuple[int, list[Any], Any]]:
+    """(place, functions, column) of those columns that a driver gives back in another form."""
+    found = []
+    for place, field in enumerate(model._meta.concrete_fields):
+        column = field.get_col(model._meta.db_table)
+        own = field.get_db_converters(connection)
+        converters = [*connection.ops.get_db_converters(column), *own]
+        if converters:
+            found.append((place, converters, column))
+    return found
+
+
+def _insert(attempt: Attempt) -> None:
+    """Stores a new row. What `create` does, at a tenth of its cost: on the way of every file."""
+    fields = attempt._meta.concrete_fields
+    columns = ", ".join(str(field.column) for field in fields)
+    places = ", ".join(["%s"] * len(fields))
+    values = [
+        field.get_db_prep_save(getattr(attempt, field.attname), connection) for field in fields
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO {attempt._meta.db_table} ({columns}) VALUES ({places})",  # noqa: S608  (our own names)
+            values,
+        )
 
 
 def _parameters(lane: str) -> dict[str, Any]:
     return {"lane": lane, "limit": settings.QUEUE_LANES[lane]}
 
 
-def _stored(value: uuid.UUID) -> Any:
+def stored(value: uuid.UUID | None) -> Any:
     """A UUID as this database has it."""
-    return value if connection.features.has_native_uuid_field else value.hex
+    return value if value is None or connection.features.has_native_uuid_field else value.hex
 
 
 def _taking(handler: type[Handler]) -> str:

@@ -1,6 +1,10 @@
-"""Keeping a lease alive, from a thread of the slot that only waits; parsing is another process."""
+"""Keeping a lease alive, from a thread of the slot that only waits; parsing is another process.
+
+The slot keeps the thread from one row to the next: most rows are done before its first tick.
+"""
 
 import logging
+import os
 import threading
 import time
 from types import TracebackType
@@ -18,6 +22,8 @@ from apps.queue.states import State
 logger = logging.getLogger(__name__)
 
 TICK_SECONDS = 0.5
+IDLE_TICKS = 20
+"""After so many with no row to keep, the thread ends, and with it its database connection."""
 LOOK_SECONDS = 1.0
 """How often the row is looked at in between renewals: so soon a cancel is seen."""
 PROGRESS_SECONDS = 1.0
@@ -38,8 +44,7 @@ class LeaseKeeper:
         self._written = (row.stage, row.progress)
         self._written_at = 0.0
         self._renewed_at = self._looked_at = time.monotonic()
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._keep, name="lease-keeper", daemon=True)
+        self.ticking = threading.Lock()
 
     @property
     def is_lost(self) -> bool:
@@ -60,7 +65,7 @@ class LeaseKeeper:
         return self.is_lost or self.is_cancelled
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        _watch().keep(self)
         return self
 
     def __exit__(
@@ -69,17 +74,11 @@ class LeaseKeeper:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._done.set()
-        self._thread.join()
+        _watch().let_go()
+        with self.ticking:  # nobody renews any more
+            pass
 
-    def _keep(self) -> None:
-        try:
-            while not self._done.wait(TICK_SECONDS) and not self.is_lost:
-                self._tick(time.monotonic())
-        finally:
-            connection.close()  # this thread's own
-
-    def _tick(self, now: float) -> None:
+    def tick(self, now: float) -> None:
         told = (self._row.stage, self._row.progress)
         due = now - self._renewed_at >= settings.LEASE_RENEW_SECONDS
         news = told != self._written and now - self._written_at >= PROGRESS_SECONDS
@@ -115,3 +114,72 @@ class LeaseKeeper:
         # Committed; and the lease counts from before it was asked for.
         self._renewed_at = self._written_at = now
         self._written = told
+
+
+class Watch:
+    """The thread of a slot that ticks for the keeper of the row that runs there now."""
+
+    def __init__(self) -> None:
+        self._keeper: LeaseKeeper | None = None
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._end = threading.Event()
+
+    def keep(self, keeper: LeaseKeeper) -> None:
+        with self._lock:
+            self._keeper = keeper
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="lease-keeper", daemon=True)
+                self._thread.start()
+
+    def let_go(self) -> None:
+        self._keeper = None
+
+    def close(self) -> None:
+        """Ends the thread."""
+        self._end.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        idle = 0
+        try:
+            while not self._end.wait(TICK_SECONDS):
+                idle = 0 if self._tick() else idle + 1
+                if idle > IDLE_TICKS and self._is_over():
+                    return
+        finally:
+            connection.close()  # this thread's own
+
+    def _tick(self) -> bool:
+        """Whether there is a row to keep."""
+        keeper = self._keeper
+        if keeper is None:
+            return False
+        with keeper.ticking:
+            if self._keeper is keeper and not keeper.is_lost:
+                keeper.tick(time.monotonic())
+        return True
+
+    def _is_over(self) -> bool:
+        with self._lock:
+            if self._keeper is None:
+                self._thread = None
+        return self._thread is None
+
+
+_slot = threading.local()
+
+
+def _watch() -> Watch:
+    """That of this thread, which is a slot; a pool process makes one of its own."""
+    mine: tuple[int, Watch] | None = getattr(_slot, "watch", None)
+    if mine is None or mine[0] != os.getpid():
+        mine = _slot.watch = (os.getpid(), Watch())
+    return mine[1]
+
+
+def close_watch() -> None:
+    """Ends this slot's thread."""
+    _watch().close()
+    del _slot.watch

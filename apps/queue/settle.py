@@ -9,9 +9,10 @@ import uuid
 from typing import Any
 
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models.functions import Now
 
+from apps.queue.claim import CLOCK, stored
 from apps.queue.doorbell import ring_on_commit
 from apps.queue.handlers import Handler, Output
 from apps.queue.lanes import HEAVY, pause_for
@@ -81,17 +82,35 @@ def _moved(handler: type[Handler], row: LeasedRow, failure: Failure | None) -> V
     A success, which nearly every run is, takes one statement; it fits only while nobody asked for
     a cancel, which comes first.
     """
+    if failure is None and _succeeded(handler, row):
+        return Verdict(State.SUCCEEDED, row.tally)
     mine = handler.model.objects.filter(pk=row.pk, lease_token=row.lease_token, state=State.RUNNING)
-    if failure is None:
-        verdict = Verdict(State.SUCCEEDED, row.tally)
-        if mine.filter(cancel_requested=False).update(**_note(row, _changes(verdict, None))):
-            return verdict
     current = mine.select_for_update().first()
     if current is None:
         return None
     verdict = _verdict(current, failure)
     mine.update(**_note(row, _changes(verdict, failure)))
     return verdict
+
+
+def _succeeded(handler: type[Handler], row: LeasedRow) -> bool:
+    """Written as SQL: on the way of every file. Sets what `_changes` does for a success."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"UPDATE {handler.model._meta.db_table} SET "  # noqa: S608  (our own names)
+            f"state = '{State.SUCCEEDED}', progress = 1.0, "
+            f"finished_at = {CLOCK[connection.vendor]}, "
+            "lease_token = NULL, lease_expires_at = NULL, worker_id = NULL, "
+            "error_class = '', error_code = '', error_detail = '' "
+            f"WHERE id = %s AND lease_token = %s AND state = '{State.RUNNING}' "
+            "AND NOT cancel_requested",
+            [stored(row.pk), stored(row.lease_token)],
+        )
+        if not cursor.rowcount:
+            return False
+    row.state, row.progress = State.SUCCEEDED, 1.0
+    row.error_class = row.error_code = row.error_detail = ""
+    return True
 
 
 def _note(row: LeasedRow, changes: dict[str, Any]) -> dict[str, Any]:
@@ -149,15 +168,25 @@ def _close_attempt(
     output: Output | None,
 ) -> None:
     usage = failure.usage if failure else output.usage if output else Usage()
-    outcome = verdict.state if verdict.state not in READY else "retry"
-    handler.attempt_model.objects.filter(lease_token=row.lease_token).update(
-        ended_at=Now(),
-        outcome=outcome,
-        failure_class=failure.failure_class if failure else "",
-        code=failure.code if failure else "",
-        detail=failure.detail[:500] if failure else "",
-        traceback=failure.traceback if failure else "",
-        stage=row.stage,
-        peak_rss_bytes=usage.peak_rss_bytes,
-        cpu_seconds=usage.cpu_seconds,
-    )
+    told = {
+        "outcome": verdict.state if verdict.state not in READY else "retry",
+        "failure_class": failure.failure_class if failure else "",
+        "code": failure.code if failure else "",
+        "detail": failure.detail[:500] if failure else "",
+        "traceback": failure.traceback if failure else "",
+        "stage": row.stage,
+        "peak_rss_bytes": usage.peak_rss_bytes,
+        "cpu_seconds": usage.cpu_seconds,
+    }
+    columns = ", ".join(f"{name} = %s" for name in told)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"UPDATE {handler.attempt_model._meta.db_table} SET {columns}, "  # noqa: S608  (our own names)
+            f"ended_at = {CLOCK[connection.vendor]} WHERE lease_token = %s",
+            [*map(_plain, told.values()), stored(row.lease_token)],
+        )
+
+
+def _plain(value: Any) -> Any:
+    """An enumeration's member as the text it is, for drivers that know texts only."""
+    return str(value) if isinstance(value, str) else value

@@ -17,7 +17,7 @@ from apps.queue import drain
 from apps.queue.claim import claim
 from apps.queue.doorbell import ring
 from apps.queue.handlers import Control, Handler, Output, RunFailed, RunStopped
-from apps.queue.lease import LeaseKeeper
+from apps.queue.lease import LeaseKeeper, close_watch
 from apps.queue.models import LeasedRow, WorkerNode
 from apps.queue.retry import Failure, FailureClass
 from apps.queue.settle import fail, succeed
@@ -62,7 +62,7 @@ def work_off(lane: str) -> int:
     while done < ROUND_ROWS and time.monotonic() - started < ROUND_SECONDS:
         if drain.began_at():
             return done
-        claimed = claim(lane, worker_id)
+        claimed = claim(lane, worker_id, looks_first=not done)
         if claimed is None:
             return done
         run_claimed(*claimed)
@@ -72,7 +72,8 @@ def work_off(lane: str) -> int:
 
 
 def close_slot() -> None:
-    """Frees what this thread's handlers hold (their child processes)."""
+    """Frees what this thread's handlers hold (their child processes), and ends its helper."""
+    close_watch()
     for handler in getattr(_slot, "handlers", {}).values():
         handler.close()
     _slot.handlers = {}

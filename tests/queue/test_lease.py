@@ -54,10 +54,21 @@ def test_the_lease_is_extended_again_and_again(keeper: LeaseKeeper) -> None:
     assert not keeper.should_stop()
 
 
-def test_nobody_renews_after_the_run(file: BatchFile) -> None:
+def keepers() -> int:
+    return [thread.name for thread in threading.enumerate()].count("lease-keeper")
+
+
+def test_nobody_renews_after_the_run(file: BatchFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its thread serves the next row of the slot, and ends where none comes."""
+    monkeypatch.setattr(lease, "IDLE_TICKS", 30)  # 1.5 s
     with LeaseKeeper(Scripted, file):
-        assert "lease-keeper" in {thread.name for thread in threading.enumerate()}
-    assert "lease-keeper" not in {thread.name for thread in threading.enumerate()}
+        assert keepers() == 1
+    last = expiry()
+    with LeaseKeeper(Scripted, file):
+        assert keepers() == 1
+    time.sleep(1.2)
+    assert expiry() == last
+    eventually(lambda: keepers() == 0)
 
 
 def test_a_row_that_was_taken_back_is_lost_within_about_a_second(keeper: LeaseKeeper) -> None:

@@ -14,7 +14,7 @@ from django.db.models.functions import Now
 
 from apps.jobs.models import BatchFile, BatchJob, Completion
 from apps.jobs.states import COUNTED, COUNTERS, DUPLICATE, OPEN, JobState, outcome
-from apps.queue.claim import CLOCK
+from apps.queue.claim import CLOCK, stored
 from apps.queue.states import READY
 
 logger = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ def mark_started(job_id: UUID) -> None:
             f"started_at = COALESCE(started_at, {CLOCK[connection.vendor]}), "
             f"state = CASE WHEN state = '{JobState.QUEUED}' THEN '{JobState.RUNNING}' "
             "ELSE state END WHERE id = %s",
-            [_key(job_id)],
+            [stored(job_id)],
         )
 
 
@@ -45,7 +45,7 @@ def count_end(job_id: UUID, state: str) -> JobState:
         cursor.execute(
             f"UPDATE {_TABLE} SET revision = revision + 1{added} "  # noqa: S608  (our own names)
             f"WHERE id = %s RETURNING state, total, {', '.join(COUNTED)}",
-            [_key(job_id)],
+            [stored(job_id)],
         )
         [(now, total, *counted)] = cursor.fetchall()
     if outcome(dict(zip(COUNTED, counted, strict=True)), total) is None:
@@ -96,7 +96,3 @@ def recount(job_id: UUID) -> None:
             revision=F("revision") + 1,
         )
         close_if_done(job_id)
-
-
-def _key(job_id: UUID) -> UUID | str:
-    return job_id if connection.features.has_native_uuid_field else job_id.hex
