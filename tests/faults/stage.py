@@ -93,6 +93,8 @@ class Stage:
 
     def start(self, *arguments: str, env: Mapping[str, str] | None = None) -> Forked:
         log = self.folder / f"{len(self.processes)}-{arguments[0]}.log"
+        if arguments[0] != "delete":
+            arguments = (*arguments, "--skip-checks")
         url = live_database_url()
         if connection.vendor == "postgresql":
             url += POSTGRES_OPTIONS

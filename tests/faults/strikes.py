@@ -76,10 +76,10 @@ def database_restart(stage: "Stage") -> Iterator[None]:
     comes back through its recovery."""
     assert stage.postgres is not None
     connection.close()
-    stage.postgres.stop_immediately()
+    stage.postgres.close()
     stage.go()
     time.sleep(LONGER_THAN_A_LEASE)
-    stage.postgres.start_again()
+    stage.postgres.run()
     yield
 
 

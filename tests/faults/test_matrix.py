@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 import pytest
+from _pytest.mark import ParameterSet
 from django.db import connection
 
 from apps.jobs.models import BatchFile, BatchJob, Blob, FileAttempt, FileResult
@@ -20,7 +21,16 @@ from tests.processes import eventually
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(120)]
 
 
-@pytest.mark.parametrize("cell", cells(connection.vendor), ids=str)
+def parameters() -> list[ParameterSet]:
+    """Cells that need a PostgreSQL of their own go to one test process, which starts it once."""
+    alone = pytest.mark.xdist_group("own-postgres")
+    return [
+        pytest.param(cell, id=str(cell), marks=[alone] if cell.fault == "database_restart" else [])
+        for cell in cells(connection.vendor)
+    ]
+
+
+@pytest.mark.parametrize("cell", parameters())
 def test_cell(cell: Cell, stage: Stage) -> None:
     play = {"worker": at_work, "submitter": submitting, "deleter": deleting}
     play[POINTS[cell.point].actor](cell, stage)
