@@ -60,8 +60,11 @@ class Forked(Process):
         self.seen.update(found)
         return found
 
+    def with_slots(self) -> list[int]:
+        return [self.pid, *children_of(self.pid)]
+
     def kill_with_slots(self) -> None:
-        for pid in (self.pid, *children_of(self.pid)):
+        for pid in self.with_slots():
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self._popen.wait(5)

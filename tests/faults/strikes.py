@@ -126,17 +126,16 @@ def redis_half_open(stage: "Stage") -> Iterator[None]:
 
 @contextmanager
 def disk_full(stage: "Stage") -> Iterator[None]:
-    """No file of the struck processes can grow: RLIMIT_FSIZE of 0, set from outside.
+    """No file of the worker and its slots can grow: RLIMIT_FSIZE of 0, set from outside.
 
     The kernel refuses every write to a file (logs, results, SQLite's own too) with EFBIG, as it
     does with ENOSPC on a full disk, which would need root to make. Directories can still change.
     """
-    pids = [stage.struck.pid, *stage.struck.tree()]
-    for pid in pids:
+    for pid in stage.struck.with_slots():
         _limit_files(pid, 0)
     stage.go()
     time.sleep(FULL_SECONDS)
-    for pid in [stage.struck.pid, *stage.struck.tree()]:
+    for pid in stage.struck.with_slots():
         _limit_files(pid, None)
     yield
 
