@@ -15,6 +15,7 @@ WATCHED = (
     ("jobs_batchjob", "UPDATE OF state", "NEW.id", "NEW.run", "OLD.state", "NEW.state"),
     ("jobs_batchfile", "UPDATE OF state", "NEW.id", "NEW.run", "OLD.state", "NEW.state"),
     ("jobs_fileresult", "INSERT", "NEW.file_id", "NEW.run", "''", "'made'"),
+    ("queue_periodicrun", "UPDATE OF slot", "NEW.name", "0", "OLD.slot", "NEW.slot"),
 )
 
 
@@ -48,7 +49,8 @@ def entries() -> list[Entry]:
 
 
 def check_ledger() -> None:
-    """No move that the tables of states do not know; nothing ended twice in one run."""
+    """No move that the tables of states do not know; nothing ended twice in one run; no recurring
+    work ran twice for one of its due times."""
     told = entries()
     for entry in told:
         moves = {"jobs_batchjob": JOB_TRANSITIONS, "jobs_batchfile": FILE_TRANSITIONS}
@@ -59,9 +61,9 @@ def check_ledger() -> None:
 
 
 def _is_end(entry: Entry) -> bool:
-    if entry.old == entry.new:
-        return False
-    return entry.table == "jobs_fileresult" or entry.new in {*CLOSED, "quarantined"}
+    if entry.table in ("jobs_fileresult", "queue_periodicrun"):
+        return True
+    return entry.old != entry.new and entry.new in {*CLOSED, "quarantined"}
 
 
 def _execute(*statements: str) -> None:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from tests.faults.points import POINTS
 from tests.faults.strikes import FAULTS
 
-DATABASES = ("sqlite", "postgresql")
+DATABASES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
+"""What Django calls each -> what people do."""
 
 
 @dataclass(frozen=True)
@@ -21,35 +22,56 @@ class Cell:
 def why_not(cell: Cell, database: str) -> str:
     """Why the cell makes no sense on `database`; empty when it does."""
     point = POINTS[cell.point]
-    by_itself = point.actor != "worker"
+    is_one = point.actor != "worker"
+    is_sqlite = database == "sqlite"
     reasons = {
-        f"a {point.actor} has no parsing child": by_itself and cell.fault == "kill_child",
-        f"a {point.actor} is one process: kill_all": by_itself and cell.fault == "kill_slot",
-        "deleting rings for nobody": point.actor == "deleter" and cell.fault.startswith("redis"),
-        "SQLite has no connections to cut": database == "sqlite" and cell.fault == "database_cut",
-        "SQLite has no server to restart: database_locked": (
-            database == "sqlite" and cell.fault == "database_restart"
-        ),
-        "PostgreSQL has no such lock: database_restart": (
-            database == "postgresql" and cell.fault == "database_locked"
-        ),
-        "the held process has the lock itself": (
-            point.is_locked and database == "sqlite" and cell.fault == "database_locked"
-        ),
+        "who submits or deletes has no parsing child": is_one and cell.fault == "kill_child",
+        "who submits or deletes is one process: see `kill_all`": is_one
+        and cell.fault == "kill_slot",
+        "a deletion has nothing to do with Redis": point.actor == "deleter"
+        and cell.fault.startswith("redis"),
+        "SQLite has no connection that could be cut": is_sqlite and cell.fault == "database_cut",
+        "SQLite has no server: see `database_locked`": is_sqlite
+        and cell.fault == "database_restart",
+        "PostgreSQL locks rows: see `database_restart`": not is_sqlite
+        and cell.fault == "database_locked",
+        "the held process has the lock itself": point.is_locked
+        and is_sqlite
+        and cell.fault == "database_locked",
     }
     return next((reason for reason, holds in reasons.items() if holds), "")
 
 
 ALL = tuple(Cell(point, fault) for point in POINTS for fault in FAULTS)
 
-SAMPLE = (
-    Cell("after_blob", "kill_all"),
-    Cell("after_claim", "kill_slot"),
-    Cell("mid_parse", "kill_child"),
-    Cell("after_result", "stop"),
-    Cell("in_settle", "kill_all"),
-    Cell("after_commit", "redis_killed"),
+SAMPLE = tuple(
+    Cell(*pair.split())
+    for pair in """
+    after_blob    kill_all
+    after_blob    disk_full
+    after_rows    stop
+    after_rows    database_cut
+    after_commit  kill_all
+    after_commit  redis_frozen
+    in_claim      kill_slot
+    in_claim      database_cut
+    after_claim   kill_all
+    after_claim   redis_wiped
+    mid_parse     kill_child
+    mid_parse     database_restart
+    mid_parse     database_locked
+    mid_parse     redis_half_open
+    after_result  stop
+    after_result  redis_killed
+    after_result  database_locked
+    in_settle     kill_all
+    in_settle     database_cut
+    in_settle     disk_full
+    after_settle  kill_slot
+    mid_cleanup   kill_all
+    """.strip().splitlines()
 )
+"""What every run plays: each point and each fault at least once."""
 
 
 def cells(database: str) -> list[Cell]:

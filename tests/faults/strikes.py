@@ -1,7 +1,4 @@
-"""What happens to a process that stands at a point: each is a context that strikes, and then mends.
-
-`ends_run`: those who run do not come back from it by themselves.
-"""
+"""What strikes a process that stands at a point: each is a context that strikes, then mends."""
 
 import os
 import resource
@@ -10,6 +7,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from django.db import connection
@@ -21,8 +19,6 @@ if TYPE_CHECKING:
 
 LONGER_THAN_A_LEASE = 2.6
 FULL_SECONDS = 1.0
-
-Fault = Callable[["Stage"], AbstractContextManager[None]]
 
 
 @contextmanager
@@ -96,6 +92,7 @@ def database_locked(stage: "Stage") -> Iterator[None]:
 
 @contextmanager
 def redis_killed(stage: "Stage") -> Iterator[None]:
+    """SIGKILL to it, and it stays away until other work has been done."""
     stage.valkey.kill()
     yield
     stage.valkey.start()
@@ -111,7 +108,7 @@ def redis_frozen(stage: "Stage") -> Iterator[None]:
 
 @contextmanager
 def redis_wiped(stage: "Stage") -> Iterator[None]:
-    """FLUSHALL."""
+    """FLUSHALL: every doorbell that waits is lost."""
     stage.valkey.flushall()
     yield
 
@@ -149,17 +146,29 @@ def _limit_files(pid: int, size: int | None) -> None:
         pass  # it has ended meanwhile
 
 
-FAULTS: dict[str, Fault] = {
-    "kill_child": kill_child,
-    "kill_slot": kill_slot,
-    "kill_all": kill_all,
-    "stop": stop,
-    "database_cut": database_cut,
-    "database_restart": database_restart,
-    "database_locked": database_locked,
-    "redis_killed": redis_killed,
-    "redis_frozen": redis_frozen,
-    "redis_wiped": redis_wiped,
-    "redis_half_open": redis_half_open,
-    "disk_full": disk_full,
+@dataclass(frozen=True)
+class Fault:
+    """`costs`: the classes of failure that runs may end with for it; no other is tolerated."""
+
+    strike: Callable[["Stage"], AbstractContextManager[None]]
+    costs: frozenset[str]
+
+
+def _fault(strike: Callable[["Stage"], AbstractContextManager[None]], *costs: str) -> Fault:
+    return Fault(strike, frozenset(costs))
+
+
+FAULTS = {
+    "kill_child": _fault(kill_child, "crash"),
+    "kill_slot": _fault(kill_slot, "lost"),
+    "kill_all": _fault(kill_all, "lost"),
+    "stop": _fault(stop, "lost"),
+    "database_cut": _fault(database_cut, "infra"),
+    "database_restart": _fault(database_restart, "infra", "lost"),
+    "database_locked": _fault(database_locked, "infra", "lost"),
+    "redis_killed": _fault(redis_killed),
+    "redis_frozen": _fault(redis_frozen),
+    "redis_wiped": _fault(redis_wiped),
+    "redis_half_open": _fault(redis_half_open),
+    "disk_full": _fault(disk_full, "infra", "lost"),
 }

@@ -34,6 +34,7 @@ def parameters() -> list[ParameterSet]:
 def test_cell(cell: Cell, stage: Stage) -> None:
     play = {"worker": at_work, "submitter": submitting, "deleter": deleting}
     play[POINTS[cell.point].actor](cell, stage)
+    check_costs(cell)
 
 
 def at_work(cell: Cell, stage: Stage) -> None:
@@ -47,7 +48,7 @@ def at_work(cell: Cell, stage: Stage) -> None:
     if cell.fault == "stop":
         wake_up_late(job, stage)
     else:
-        with FAULTS[cell.fault](stage):
+        with FAULTS[cell.fault].strike(stage):
             stage.go()
             if cell.fault.startswith("redis"):
                 stage.wait_until_closed(job)
@@ -92,7 +93,7 @@ def submitting(cell: Cell, stage: Stage) -> None:
         *("--organization", str(stage.organization.pk)),
     )
     assert stage.reached
-    with FAULTS[cell.fault](stage):
+    with FAULTS[cell.fault].strike(stage):
         if cell.fault == "stop":
             time.sleep(1)
         stage.go()
@@ -116,7 +117,7 @@ def deleting(cell: Cell, stage: Stage) -> None:
     stage.arm()
     stage.start_struck(cell.point, "delete", str(job.pk))
     assert stage.reached
-    with FAULTS[cell.fault](stage):
+    with FAULTS[cell.fault].strike(stage):
         if cell.fault == "stop":
             time.sleep(1)
         stage.go()
@@ -124,6 +125,14 @@ def deleting(cell: Cell, stage: Stage) -> None:
     stage.wait_until_closed(submit(stage.organization, *texts))
     stage.end()
     stage.check(jobs=1)
+
+
+def check_costs(cell: Cell) -> None:
+    """The fault cost what it may, once, and nothing counts against the files."""
+    failed = FileAttempt.objects.exclude(failure_class="").values_list("failure_class", flat=True)
+    assert set(failed) <= FAULTS[cell.fault].costs
+    assert list(failed).count("crash") <= 1
+    assert not BatchFile.objects.exclude(failures=0).exists()
 
 
 def rows() -> list[list[tuple[Any, ...]]]:
