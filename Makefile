@@ -6,7 +6,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-sqlite test-postgres test-browser fuzz pictures chromium \
+.PHONY: help run test test-sqlite test-postgres test-browser faults fuzz pictures chromium \
 	check check-lint check-format check-types check-imports check-sizes check-migrations \
 	check-django check-schema lock format clean
 
@@ -40,6 +40,13 @@ test-postgres: .venv/.dev ## the tests on PostgreSQL, from a wheel
 
 test-browser: chromium .venv/.browser ## the pages in an installed Chromium; SHOTS=folder keeps pictures
 	$(PY) -m pytest tests/browser --fail-on-skip
+
+# Both passes are made whatever comes of them; the table then says what did not hold.
+faults: .venv/.dev ## every fault at every point on both databases; writes docs/faults.md
+	-FAULTS=all $(PYTEST) tests/faults/test_matrix.py --junitxml .coverage/faults-sqlite.xml
+	-FAULTS=all $(PYTEST) tests/faults/test_matrix.py --junitxml .coverage/faults-postgres.xml \
+		--database postgres
+	@.ci/scratch $(PY) -m tests.faults .coverage/faults-sqlite.xml .coverage/faults-postgres.xml
 
 fuzz: .venv/.dev ## damaged documents through every reader; MINUTES=5 FILES=0 SEED=...
 	@.ci/scratch $(PY) -m tests.fuzz.run --minutes $(MINUTES) --files $(FILES) $(if $(SEED),--seed "$(SEED)")

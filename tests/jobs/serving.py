@@ -18,6 +18,7 @@ class Web(Process):
     """Granian with one worker process. `key` is shown by every request."""
 
     key = ""
+    application = "config.wsgi:application"
 
     def __init__(self, *, log: Path, data_dir: Path, env: Mapping[str, str]) -> None:
         self.arguments = ("web",)
@@ -32,7 +33,7 @@ class Web(Process):
             MARK: self.mark,
         }
         self._popen = launch(
-            [sys.executable, "-m", "granian", *options.split(), "config.wsgi:application"],
+            [sys.executable, "-m", "granian", *options.split(), self.application],
             log=log,
             env={**os.environ, **own, "PYTHONPATH": str(BASE_DIR), **env},
         )

@@ -57,6 +57,14 @@ class FaultyProcessor:
         """Holds the interpreter: no other thread of the child runs any more."""
         return said(str(collections.deque(itertools.repeat(0), maxlen=0)))
 
+    def spin_and_tell(self, rest: str, report: Report) -> Extraction:
+        """Busy for ever, and always a little further."""
+        while True:
+            report(1, 100, "working")
+            until = time.monotonic() + 0.05
+            while time.monotonic() < until:
+                pass
+
     def sleep(self, rest: str, report: Report) -> Extraction:
         for number in range(1, int(rest or 0) + 1):
             report(number, 100, f"page {number}", page=Page(number, f"text of page {number}"))

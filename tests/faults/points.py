@@ -1,0 +1,116 @@
+"""The moments at which a process is struck, and how one is held there.
+
+The service has no hooks for this. In a process that a test started, the callable that stands at
+the point is wrapped: whoever passes first, once the test has armed it, says so and waits. Pool
+slots are forked from the patched process, so they are held, too.
+"""
+
+import functools
+import os
+import pkgutil
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+ARMED, REACHED, GO = "armed", "reached", "go"
+
+
+@dataclass(frozen=True)
+class Point:
+    """`actor` is held `when` it calls `where`; `is_locked`: inside a transaction that writes."""
+
+    actor: Literal["submitter", "worker", "deleter"]
+    when: Literal["before", "after"]
+    where: str
+    told: str
+    is_locked: bool = False
+
+
+POINTS = {
+    "after_blob": Point(
+        *("submitter", "after", "apps.jobs.storage.put"),
+        told="a file's bytes are in place, its row is not written",
+        is_locked=True,
+    ),
+    "after_rows": Point(
+        *("submitter", "before", "apps.jobs.services.ring_on_commit"),
+        told="the rows are written, not committed",
+        is_locked=True,
+    ),
+    "after_commit": Point(
+        *("submitter", "before", "apps.queue.doorbell.ring"),
+        told="the job is committed, no doorbell has rung",
+    ),
+    "in_claim": Point(
+        *("worker", "after", "apps.jobs.handler.mark_started"),
+        told="inside the claim's transaction",
+        is_locked=True,
+    ),
+    "after_claim": Point(
+        *("worker", "before", "apps.queue.worker.run_claimed"),
+        told="the claim is committed, the run has not begun",
+    ),
+    "mid_parse": Point(
+        *("worker", "before", "apps.queue.lease.LeaseKeeper.report"),
+        told="the child is parsing",
+    ),
+    "after_result": Point(
+        *("worker", "after", "apps.jobs.extractions.write"),
+        told="the result's bytes are written, nothing is settled",
+    ),
+    "in_settle": Point(
+        *("worker", "after", "apps.jobs.handler.close_if_done"),
+        told="inside the settling transaction, all rows written",
+        is_locked=True,
+    ),
+    "after_settle": Point(
+        *("worker", "after", "apps.queue.worker.succeed"),
+        told="settled and committed, nothing has followed",
+    ),
+    "mid_cleanup": Point(
+        *("deleter", "before", "apps.jobs.storage.previews_of"),
+        told="a deleted job's bytes are removed, their row is not",
+        is_locked=True,
+    ),
+}
+
+
+def hold_at(name: str, folder: Path) -> None:
+    """Makes the first of this process and its forks that passes the point wait in `folder`."""
+    point = POINTS[name]
+    owner_path, _, attribute = point.where.rpartition(".")
+    owner = pkgutil.resolve_name(owner_path)
+    passed = getattr(owner, attribute)
+
+    @functools.wraps(passed)
+    def held(*args: Any, **kwargs: Any) -> Any:
+        if point.when == "before":
+            _wait_in(folder)
+            return passed(*args, **kwargs)
+        result = passed(*args, **kwargs)
+        _wait_in(folder)
+        return result
+
+    setattr(owner, attribute, held)
+
+
+def _wait_in(folder: Path) -> None:
+    if not (folder / ARMED).exists() or not _is_first(folder):
+        return
+    while not (folder / GO).exists():
+        time.sleep(0.01)
+
+
+def _is_first(folder: Path) -> bool:
+    """Leaves this process's id in the file "reached", whole, if nobody has."""
+    note = folder / f"{os.getpid()}-{threading.get_ident()}"
+    note.write_text(str(os.getpid()))
+    try:
+        (folder / REACHED).hardlink_to(note)
+    except FileExistsError:
+        return False
+    finally:
+        note.unlink()
+    return True

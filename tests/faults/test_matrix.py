@@ -1,0 +1,141 @@
+"""Every fault at every point: nothing is lost, nothing is done twice, nothing is left.
+
+`make faults` plays all cells of the matrix; without it the sample in `tests.faults.matrix`.
+"""
+
+import time
+from typing import Any
+
+import pytest
+from _pytest.mark import ParameterSet
+from django.db import connection
+
+from apps.jobs.models import BatchFile, BatchJob, Blob, FileAttempt, FileResult
+from tests.batches import owner_of, submit
+from tests.faults.matrix import Cell, cells
+from tests.faults.points import POINTS
+from tests.faults.stage import Stage
+from tests.faults.strikes import FAULTS, LONGER_THAN_A_LEASE, stop
+from tests.processes import eventually
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(120)]
+
+
+def parameters() -> list[ParameterSet]:
+    """Cells that need a PostgreSQL of their own go to one test process, which starts it once."""
+    alone = pytest.mark.xdist_group("own-postgres")
+    return [
+        pytest.param(cell, id=str(cell), marks=[alone] if cell.fault == "database_restart" else [])
+        for cell in cells(connection.vendor)
+    ]
+
+
+@pytest.mark.parametrize("cell", parameters())
+def test_cell(cell: Cell, stage: Stage) -> None:
+    play = {"worker": at_work, "submitter": submitting, "deleter": deleting}
+    play[POINTS[cell.point].actor](cell, stage)
+    check_costs(cell)
+
+
+def at_work(cell: Cell, stage: Stage) -> None:
+    """A Celery worker is struck while it has three files; a later job goes through, too."""
+    stage.start_worker(cell.point)
+    if cell.fault.startswith("redis"):
+        stage.start("beat")
+    stage.arm()
+    job = stage.submit("0.5", "0.3", "0.3")
+    assert stage.reached
+    if cell.fault == "stop":
+        wake_up_late(job, stage)
+    else:
+        with FAULTS[cell.fault].strike(stage):
+            stage.go()
+            if cell.fault.startswith("redis"):
+                stage.wait_until_closed(job)
+                stage.wait_until_closed(stage.submit("0.1"))
+            else:
+                stage.start_rescuer()
+        stage.wait_until_closed(job)
+    stage.wait_until_closed(stage.submit("0.1"))
+    stage.end()
+    stage.check(jobs=BatchJob.objects.count())
+
+
+def wake_up_late(job: BatchJob, stage: Stage) -> None:
+    """Somebody else finishes what the stopped worker has; when it wakes, it changes nothing.
+
+    On SQLite one that is stopped in a transaction keeps everybody out: then it goes on itself.
+    """
+    with stop(stage):
+        stage.start_rescuer()
+        if stage.is_locked and connection.vendor == "sqlite":
+            time.sleep(LONGER_THAN_A_LEASE)
+            before = None
+        else:
+            stage.wait_until_closed(job)
+            before = rows()
+    stage.go()
+    stage.wait_until_closed(job)
+    stage.struck.terminate()
+    assert before is None or rows() == before
+
+
+def submitting(cell: Cell, stage: Stage) -> None:
+    """`manage.py submit` is struck. What it acknowledged is done; else it is all or nothing."""
+    folder = stage.folder / "documents"
+    folder.mkdir()
+    for number in range(3):
+        (folder / f"{number}.txt").write_text(f"0.1 {number}")
+    owner = owner_of(stage.organization)
+    stage.arm()
+    stage.start_struck(
+        *(cell.point, "submit", str(folder), "--user", owner.user.email),
+        *("--organization", str(stage.organization.pk)),
+    )
+    assert stage.reached
+    with FAULTS[cell.fault].strike(stage):
+        if cell.fault == "stop":
+            time.sleep(1)
+        stage.go()
+    status = stage.struck.wait()
+    submitted = BatchJob.objects.count()
+    assert submitted == 1 if status == 0 or cell.point == "after_commit" else submitted == 0
+    stage.start_rescuer()
+    again = submit(stage.organization, *(f"0.1 {number}" for number in range(3)))
+    stage.wait_until_closed(again)
+    eventually(lambda: not BatchJob.objects.open().exists())
+    stage.end()
+    stage.check(jobs=submitted + 1)
+
+
+def deleting(cell: Cell, stage: Stage) -> None:
+    """A deletion is struck. The same documents, submitted again, find their bytes."""
+    texts = [f"0.1 {number}" for number in range(3)]
+    stage.start_rescuer()
+    job = submit(stage.organization, *texts)
+    stage.wait_until_closed(job)
+    stage.arm()
+    stage.start_struck(cell.point, "delete", str(job.pk))
+    assert stage.reached
+    with FAULTS[cell.fault].strike(stage):
+        if cell.fault == "stop":
+            time.sleep(1)
+        stage.go()
+    stage.struck.wait()
+    stage.wait_until_closed(submit(stage.organization, *texts))
+    stage.end()
+    stage.check(jobs=1)
+
+
+def check_costs(cell: Cell) -> None:
+    """The fault cost what it may, once, and nothing counts against the files."""
+    failed = FileAttempt.objects.exclude(failure_class="").values_list("failure_class", flat=True)
+    assert set(failed) <= FAULTS[cell.fault].costs
+    assert list(failed).count("crash") <= 1
+    assert not BatchFile.objects.exclude(failures=0).exists()
+
+
+def rows() -> list[list[tuple[Any, ...]]]:
+    """All that is known of jobs, files, runs, results and bytes."""
+    models = (BatchJob, BatchFile, FileAttempt, FileResult, Blob)
+    return [list(model.objects.order_by("pk").values_list()) for model in models]
