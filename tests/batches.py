@@ -1,5 +1,6 @@
 """Jobs to test with, a handler that does as it is told, and what must hold after every storm."""
 
+import itertools
 import threading
 import uuid
 from collections import Counter
@@ -28,6 +29,8 @@ from apps.queue.states import READY, State
 
 T = TypeVar("T")
 
+_serial = itertools.count(1)
+
 SOMEBODY = uuid.UUID(int=1)
 """A worker's id."""
 
@@ -42,12 +45,13 @@ def owner_of(organization: Organization) -> Actor:
 def submit(
     organization: Organization, *texts: str, priority: Priority = Priority.NORMAL
 ) -> BatchJob:
-    """A job of the organization's owner with one text file for each of `texts`."""
+    """A job of the organization's owner with one text file for each of `texts`, and under each a
+    number that no other file has: what was read before is not read again."""
     submission = Submission(operation="extract", options=Options(), priority=priority)
     with TemporaryDirectory() as folder, storage.incoming() as directory:
         paths = [Path(folder, f"{number}.txt") for number in range(1, len(texts) + 1)]
         for path, text in zip(paths, texts, strict=True):
-            path.write_text(text)
+            path.write_text(f"{text}\n{next(_serial)}")
         received = list(receive_paths(paths, directory))
         return submit_job(actor=owner_of(organization), submission=submission, files=received)
 
