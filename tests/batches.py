@@ -1,6 +1,7 @@
 """Jobs to test with, a handler that does as it is told, and what must hold after every storm."""
 
 import hashlib
+import itertools
 import threading
 import uuid
 from collections import Counter
@@ -31,6 +32,8 @@ from apps.queue.states import READY, State
 
 T = TypeVar("T")
 
+_serial = itertools.count(1)
+
 SOMEBODY = uuid.UUID(int=1)
 """A worker's id."""
 
@@ -45,12 +48,13 @@ def owner_of(organization: Organization) -> Actor:
 def submit(
     organization: Organization, *texts: str, priority: Priority = Priority.NORMAL
 ) -> BatchJob:
-    """A job of the organization's owner with one text file for each of `texts`."""
+    """A job of the organization's owner with one text file for each of `texts`, and under each a
+    number that no other file has: what was read before is not read again."""
     submission = Submission(operation="extract", options=Options(), priority=priority)
     with TemporaryDirectory() as folder, storage.incoming() as directory:
         paths = [Path(folder, f"{number}.txt") for number in range(1, len(texts) + 1)]
         for path, text in zip(paths, texts, strict=True):
-            path.write_text(text)
+            path.write_text(f"{text}\n{next(_serial)}")
         received = list(receive_paths(paths, directory))
         return submit_job(actor=owner_of(organization), submission=submission, files=received)
 
@@ -159,7 +163,9 @@ def check_bytes() -> None:
 
     Call it when nothing runs any more: what somebody writes just now would be taken away.
     """
-    unused = Blob.objects.filter(files=None, results=None, searchable_results=None)
+    unused = Blob.objects.filter(
+        files=None, results=None, searchable_results=None, checkpoints=None
+    )
     used = set(Blob.objects.exclude(pk__in=unused))
     for blob in used:
         digest = hashlib.sha256(storage.path_of(blob).read_bytes()).hexdigest()

@@ -18,7 +18,7 @@ from apps.jobs.models import BatchFile, BatchJob, FileAttempt
 from apps.jobs.services import cancel_job, retry_job
 from apps.queue import schedule, worker
 from apps.queue.claim import claim
-from apps.queue.models import Lane, PeriodicRun
+from apps.queue.models import Pause, PeriodicRun
 from apps.queue.retry import FailureClass
 from apps.queue.settle import fail, succeed
 from apps.queue.states import State
@@ -112,7 +112,7 @@ def test_claim_settle_cancel_retry_lose_and_sweep_at_once(
     # Whoever still held something is gone now; the survivors finish the rest.
     BatchFile.objects.running().update(lease_expires_at=Now() - timedelta(seconds=1))
     take_back_lost()
-    Lane.objects.all().delete()
+    Pause.objects.all().delete()
     BatchFile.objects.unfinished().update(available_at=Now())
     for lane in ("default", "heavy"):
         worker.work_off(lane)

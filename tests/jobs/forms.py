@@ -1,5 +1,6 @@
 """Multipart bodies byte by byte, since every client library cleans what it sends."""
 
+import itertools
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
@@ -15,15 +16,20 @@ FORM_TYPE = f"multipart/form-data; boundary={BOUNDARY}"
 UPLOAD = "/api/batch/upload"
 SAMPLES = Path(__file__).resolve().parents[2] / "samples"
 
+_serial = itertools.count(1)
+
 
 def part(
-    content: bytes = b"some text\n",
+    content: bytes | None = None,
     name: str | bytes = "a.txt",
     *,
     field: str = "file",
     disposition: bytes | None = None,
 ) -> bytes:
-    """A file's part; `name` as it stands, or the whole of `disposition` instead."""
+    """A file's part; `name` as it stands, or the whole of `disposition` instead. Without `content`
+    it is ten bytes that no other part has: what was read before is not read again."""
+    if content is None:
+        content = b"text %04d\n" % next(_serial)
     if disposition is None:
         raw = name.encode() if isinstance(name, str) else name
         disposition = b'form-data; name="%s"; filename="%s"' % (field.encode(), raw)

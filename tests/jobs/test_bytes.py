@@ -16,6 +16,7 @@ from apps.jobs import storage
 from apps.jobs.models import BatchFile, BatchJob, Blob
 from apps.jobs.services import cancel_job, delete_job
 from tests.batches import owner_of, submit, together
+from tests.jobs.containers import submit_files
 from tests.jobs.forms import accepted, part, stored
 
 
@@ -33,7 +34,7 @@ def test_deleting_and_submitting_the_same_bytes_at_once_loses_nothing(
         delete_job(actor=actor, job=job)
 
     def send() -> BatchJob:
-        job = submit(acme, "the same bytes")
+        job = submit_files(acme, {"1.txt": b"the same bytes"})
         assert storage.path_of(job.files.get().content).read_text() == "the same bytes"
         return cancel_job(actor=actor, job=job)
 
@@ -57,9 +58,9 @@ def test_missing_bytes_are_put_back_by_the_next_who_brings_them(
     acme: Organization, data_dir: Path
 ) -> None:
     """As after a crash between taking the bytes away and committing it."""
-    first = submit(acme, "text").files.get().content
+    first = submit_files(acme, {"1.txt": b"text"}).files.get().content
     storage.path_of(first).unlink()
-    second = submit(acme, "text").files.get().content
+    second = submit_files(acme, {"1.txt": b"text"}).files.get().content
     assert second == first
     assert storage.path_of(second).read_text() == "text"
 

@@ -217,12 +217,13 @@ def test_counting_again_counts_them(acme: Organization) -> None:
 
 
 def test_progress_never_falls_while_files_are_found(acme: Organization) -> None:
-    job = submit_files(acme, {"1.txt": b"first", "all.zip": zip_of("one"), "2.zip": zip_of("b")})
+    job = submit_files(acme, {"1.txt": b"beside", "all.zip": zip_of("one"), "2.zip": zip_of("b")})
     shown = [shown_of(job)]
     read_next()
     shown.append(shown_of(job))
-    many = {f"{number}.txt": b"text" for number in range(9)}  # what is done is a smaller share then
-    for found in ({"in.zip": EMPTY, **many}, TWO, TWO):
+    # What is done is a smaller share then.
+    many = {f"{number}.txt": b"%d" % number for number in range(9)}
+    for found in ({"in.zip": EMPTY, **many}, TWO, {"c.txt": b"third"}):
         file = claimed()
         for progress in (0.4, 0.9):
             BatchFile.objects.filter(pk=file.pk).update(progress=progress)
@@ -240,7 +241,7 @@ def test_progress_never_falls_while_files_are_found(acme: Organization) -> None:
 
 
 def test_what_is_found_last_is_not_done_before_it_is_read(acme: Organization) -> None:
-    job = submit_files(acme, {"1.txt": b"first", "all.zip": zip_of("one")})
+    job = submit_files(acme, {"1.txt": b"beside", "all.zip": zip_of("one")})
     read_next()
     assert shown_of(job) == 0.5
     open_next(TWO)

@@ -10,7 +10,7 @@ from apps.accounts.models import Organization
 from apps.jobs.models import BatchFile, FileResult
 from apps.jobs.results import extraction
 from apps.queue import worker
-from apps.queue.models import Lane
+from apps.queue.models import Pause
 from tests.batches import check_books, check_nothing_runs
 from tests.jobs.containers import submit_files, zip_of, zipped
 
@@ -49,7 +49,7 @@ def open_without_room(settings: Settings) -> None:
     assert file.error_detail.startswith("The disk is nearly full.")
     assert not file.members.exists()
     settings.STORAGE_MIN_FREE_BYTES = free
-    Lane.objects.update(paused_until=None)
+    Pause.objects.all().delete()
     BatchFile.objects.update(available_at=Now())
 
 

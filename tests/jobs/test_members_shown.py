@@ -104,8 +104,8 @@ def test_the_number_of_queries_does_not_grow_with_containers(
 ) -> None:
     few = submit_files(acme, {"1.zip": zip_of("one")})
     many = submit_files(acme, {f"{number}.zip": zip_of("one") for number in range(12)})
-    for _ in range(13):
-        open_next(TWO)
+    for number in range(13):
+        open_next({"a.txt": b"first in %d" % number, "b.txt": b"second in %d" % number})
     alice_api.get("/api/batch/jobs")  # notes when the key was used
     counts = {
         path: [queries_of(alice_api, f"/api/batch/jobs/{job.pk}{path}") for job in (few, many)]

@@ -55,7 +55,7 @@ def test_a_job_from_its_submission_to_its_end(alice_api: APIClient) -> None:
     assert (job["started_at"], job["finished_at"]) == (None, None)
     counts = {"total": 3, "queued": 2, "running": 0, "retry_wait": 0, "rejected": 1}
     assert job["counts"] == counts | dict.fromkeys(
-        ("succeeded", "failed", "quarantined", "cancelled"), 0
+        ("succeeded", "failed", "quarantined", "cancelled", "duplicate"), 0
     )
     read_next()
     half = read(alice_api, made["url"])

@@ -11,7 +11,8 @@ from apps.accounts.models import Organization
 from apps.jobs.models import BatchFile, BatchJob, FileAttempt
 from apps.queue.claim import claim
 from apps.queue.lanes import pause_for
-from apps.queue.models import Lane, Priority, in_seconds
+from apps.queue.models import Lane, Pause, Priority, in_seconds
+from apps.queue.pauses import pause, resume
 from apps.queue.retry import FailureClass
 from apps.queue.settle import fail, succeed
 from apps.queue.states import State
@@ -121,9 +122,9 @@ def test_a_row_that_ended_is_not_claimed(acme: Organization) -> None:
 
 def test_a_paused_lane_gives_nothing_until_it_is_opened(acme: Organization) -> None:
     submit(acme, "one")
-    Lane.objects.create(name="default", is_paused=True)
+    pause(by=None, lane="default")
     assert claim("default", SOMEBODY) is None
-    Lane.objects.update(is_paused=False)
+    resume(by=None, lane="default")
     assert claimed()
 
 
@@ -131,7 +132,7 @@ def test_a_lane_paused_for_a_while_opens_by_itself(acme: Organization) -> None:
     submit(acme, "one")
     pause_for("default", seconds=60, reason="The disk is full.")
     assert claim("default", SOMEBODY) is None
-    Lane.objects.update(paused_until=in_seconds(-0.01))
+    Pause.objects.update(until=in_seconds(-0.01))
     assert claimed()
 
 

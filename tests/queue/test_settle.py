@@ -10,11 +10,11 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from apps.accounts.models import Organization
-from apps.jobs.models import BatchFile, BatchJob, FileAttempt, FileResult
+from apps.jobs.models import BatchFile, BatchJob, Completion, FileAttempt, FileResult
 from apps.jobs.services import cancel_job, retry_job
 from apps.jobs.states import JobState
 from apps.queue.claim import claim
-from apps.queue.models import Lane
+from apps.queue.models import Pause
 from apps.queue.retry import FailureClass, Usage
 from apps.queue.settle import fail, succeed, take_back
 from apps.queue.states import State
@@ -162,8 +162,8 @@ def test_a_fault_of_our_machine_pauses_the_lane(acme: Organization) -> None:
     submit(acme, "one", "two")
     fail(Scripted, claimed(), failure_of(FailureClass.INFRA))
     assert claim("default", SOMEBODY) is None
-    assert Lane.objects.get().reason == "It failed."
-    Lane.objects.update(paused_until=Now())
+    assert Pause.objects.get().reason == "It failed."
+    Pause.objects.update(until=Now())
     assert claimed().position == 2
 
 
@@ -205,7 +205,7 @@ def test_no_failure_runs_a_cancelled_row_again(
     assert fail(Scripted, file, failure_of(failure_class))
     file.refresh_from_db()
     assert (file.state, file.error_code) == (State.CANCELLED, "")
-    assert not Lane.objects.exists()
+    assert not Pause.objects.exists()
     check_books()
 
 
@@ -216,7 +216,7 @@ def everything() -> list[object]:
     """All that a settled run can change."""
     return [
         list(model.objects.order_by("pk").values())
-        for model in (BatchJob, BatchFile, FileAttempt, FileResult, Lane)
+        for model in (BatchJob, BatchFile, FileAttempt, FileResult, Completion, Pause)
     ]
 
 
@@ -325,7 +325,7 @@ def test_what_breaks_in_the_middle_leaves_nothing_and_can_be_repeated(
         raise OperationalError("server closed the connection unexpectedly")
 
     with monkeypatch.context() as broken:
-        broken.setattr("apps.jobs.handler.close_if_done", gone)
+        broken.setattr("apps.jobs.handler.count_end", gone)
         with pytest.raises(OperationalError):
             succeed(Scripted, file, output)
     assert everything() == before

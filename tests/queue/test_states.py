@@ -22,12 +22,8 @@ def test_every_state_can_be_reached_from_queued() -> None:
     assert reached == set(State)
 
 
-def test_nothing_comes_after_success() -> None:
-    assert not TRANSITIONS[State.SUCCEEDED]
-
-
-@pytest.mark.parametrize("state", sorted(FINISHED - {State.SUCCEEDED}))
-def test_what_ended_otherwise_is_only_opened_anew(state: State) -> None:
+@pytest.mark.parametrize("state", sorted(FINISHED))
+def test_what_ended_is_only_opened_anew(state: State) -> None:
     assert TRANSITIONS[state] == {State.QUEUED}
 
 

@@ -14,7 +14,7 @@ from apps.jobs.models import BatchFile, BatchJob, FileAttempt, FileResult
 from apps.jobs.services import cancel_job
 from apps.queue import drain, lease, worker
 from apps.queue.handlers import Control, Output, RunStopped
-from apps.queue.models import Lane, WorkerNode
+from apps.queue.models import Pause, WorkerNode
 from apps.queue.retry import FailureClass
 from apps.queue.settle import succeed, take_back
 from apps.queue.states import State
@@ -85,7 +85,7 @@ def test_what_nobody_foresaw_costs_a_run_and_not_the_slot(
     attempt = FileAttempt.objects.get()
     assert type(error).__name__ in attempt.traceback
     assert "Traceback" not in file.error_detail
-    Lane.objects.update(paused_until=None)
+    Pause.objects.all().delete()
     BatchFile.objects.update(available_at=Now())
     script(read_all)
     assert worker.work_off("default") == 1

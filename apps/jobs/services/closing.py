@@ -63,7 +63,10 @@ def close_if_done(job_id: UUID) -> JobState:
     BatchJob.objects.filter(pk=job.pk, state__in=OPEN).update(
         state=state, finished_at=Now(), revision=F("revision") + 1
     )
-    Completion.objects.create(job=job, run=job.run, state=state, counts=job.counts)
+    # One is there where a job was opened by other means than a new run: the sweep closes it again.
+    Completion.objects.bulk_create(
+        [Completion(job=job, run=job.run, state=state, counts=job.counts)], ignore_conflicts=True
+    )
     logger.info("job %s is %s: %s", job.pk, state, job.counts)
     return state
 
