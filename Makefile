@@ -6,7 +6,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-sqlite test-postgres test-browser faults fuzz pictures chromium \
+.PHONY: help run test test-sqlite test-postgres test-browser faults chaos fuzz pictures chromium \
 	check check-lint check-format check-types check-imports check-sizes check-migrations \
 	check-django check-schema lock format clean
 
@@ -17,7 +17,6 @@ UV := .tools/bin/uv
 PY := .venv/bin/python
 # Many tests wait for real processes, so one more than the two cores pays.
 WORKERS ?= 3
-MINUTES ?= 5
 FILES ?= 0
 PYTEST := $(PY) -m pytest -n $(WORKERS) --fail-on-skip
 
@@ -48,8 +47,12 @@ faults: .venv/.dev ## every fault at every point on both databases; writes docs/
 		--database postgres
 	@.ci/scratch $(PY) -m tests.faults .coverage/faults-sqlite.xml .coverage/faults-postgres.xml
 
+chaos: .venv/.dev ## kills and freezes at random; SEED=1 MINUTES=15 KILLS=2000 DATABASE=postgres LOG=file
+	CHAOS_SEED=$(or $(SEED),1) CHAOS_MINUTES=$(or $(MINUTES),15) CHAOS_KILLS=$(or $(KILLS),2000) \
+		CHAOS_LOG=$(LOG) $(PY) -m pytest tests/faults/test_chaos.py --database $(or $(DATABASE),postgres)
+
 fuzz: .venv/.dev ## damaged documents through every reader; MINUTES=5 FILES=0 SEED=...
-	@.ci/scratch $(PY) -m tests.fuzz.run --minutes $(MINUTES) --files $(FILES) $(if $(SEED),--seed "$(SEED)")
+	@.ci/scratch $(PY) -m tests.fuzz.run --minutes $(or $(MINUTES),5) --files $(FILES) $(if $(SEED),--seed "$(SEED)")
 
 pictures: chromium .venv/.browser ## draw the pictures of the README anew
 	$(PY) -m benchmarks.pictures
