@@ -17,9 +17,10 @@ from apps.queue.states import READY
 
 BATCH = 200
 AGING = (
-    # (from, after waiting this long, to): low work becomes normal, old work stands behind high.
+    # (from, after waiting this long, to): among high work its rank, which is older than theirs,
+    # puts it in front. Behind high for good, it would wait for ever where high never ends.
     (Priority.LOW, timedelta(minutes=30), Priority.NORMAL),
-    (Priority.NORMAL, timedelta(hours=2), Priority.HIGH + 1),
+    (Priority.NORMAL, timedelta(hours=2), Priority.HIGH),
 )
 WORKER_FORGOTTEN_AFTER = timedelta(minutes=10)
 

@@ -1,5 +1,9 @@
-"""A job is closed once, by whoever ends its last file, however many end at the same moment."""
+"""A job is closed once, by whoever ends its last file, however many end at the same moment.
 
+`make faults` does it with thousands of jobs.
+"""
+
+import os
 import uuid
 from collections import Counter
 from collections.abc import Callable
@@ -25,9 +29,9 @@ from tests.batches import (
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("script")]
 
-JOBS = 320
-FILES = 4
-THREADS = 16
+JOBS = 3000 if os.environ.get("FAULTS") == "all" else 320
+FILES = 5
+THREADS = 20
 ENDS = (State.SUCCEEDED, State.FAILED, State.CANCELLED, State.FAILED, State.SUCCEEDED)
 
 
@@ -76,7 +80,7 @@ def finish(file: BatchFile, end: State) -> None:
         assert fail(Scripted, file, failure_of(FailureClass.INTERRUPTED))
 
 
-def test_each_of_320_jobs_is_closed_once_with_the_right_counts(acme: Organization) -> None:
+def test_each_of_hundreds_of_jobs_is_closed_once_with_the_right_counts(acme: Organization) -> None:
     jobs = running_jobs(acme, JOBS)
 
     def finisher(group: int, position: int) -> Callable[[], None]:
@@ -99,6 +103,7 @@ def test_each_of_320_jobs_is_closed_once_with_the_right_counts(acme: Organizatio
         assert {state: count for state, count in job.counts.items() if count} == ends
         assert job.state == outcome(job.counts, FILES)
         assert job.state in CLOSED
+        assert [end.state for end in job.completions.all()] == [job.state]
         # One revision for the beginning, one for each end, one for the close.
         assert job.revision == 1 + FILES + 1
     succeeded = BatchFile.objects.filter(state=State.SUCCEEDED).count()
