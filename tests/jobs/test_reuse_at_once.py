@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from django.db.models.functions import Now
-from pytest_django import Settings
 
 from apps.accounts.models import Organization, User
 from apps.core.errors import NotFound
@@ -34,15 +33,10 @@ from tests.jobs.containers import submit_files
 from tests.jobs.forms import accepted, part
 from tests.jobs.runs import read_next
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("roomy")]
 
 SAME = {"a.txt": b"the same bytes"}
 ROUNDS = 4
-
-
-@pytest.fixture(autouse=True)
-def _roomy(settings: Settings) -> None:
-    settings.QUEUE_LANES = settings.QUEUE_LANES | {"default": 100}
 
 
 def check_read_once(jobs: int) -> None:
