@@ -181,9 +181,8 @@ class BatchFileHandler(Handler):
         if output is not None:
             _put_in_place(file, output.value)
         state = count_end(file.job_id, file.state)
-        if file.state in READY:
-            _hold_if_paused(file, state)
-        elif file.work_key:
+        goes_on = file.state in READY and not _held_if_paused(file, state)
+        if file.work_key and not goes_on:
             reuse.follow_up_on_commit(file.pk)
 
     @classmethod
@@ -196,14 +195,15 @@ class BatchFileHandler(Handler):
         reuse.repair()
 
 
-def _hold_if_paused(file: BatchFile, state: JobState) -> None:
+def _held_if_paused(file: BatchFile, state: JobState) -> bool:
     """A file that is to run again waits as the rest of its job does; one that may spend no more
-    pauses the job. The job's row is locked."""
+    pauses the job. Whether it is held now. The job's row is locked."""
     if file.error_class == FailureClass.BUDGET:
         pause_by_system(file.job_id, file.error_detail)
         state = JobState.PAUSED
     if state == JobState.PAUSED:
         BatchFile.objects.filter(pk=file.pk).update(is_held=True)
+    return state == JobState.PAUSED
 
 
 def _options(job: BatchJob) -> Options:

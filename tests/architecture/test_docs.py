@@ -69,6 +69,9 @@ NOT_CODES = {
     "auth.permission",
     "batch.upload",  # an idempotency route
     "document.xml",  # a part of a DOCX
+    *("job.cancel", "job.pause", "job.resume", "job.prioritize", "job.retry", "job.requeue"),
+    *("job.keep", "job.let_go", "job.discard", "job.delete"),  # what the audit log calls acts
+    *("queue.pause", "queue.resume"),
     "queue.work",  # a Celery task
 }
 

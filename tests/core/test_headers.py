@@ -15,7 +15,7 @@ from rest_framework.test import APIClient
 
 from apps.accounts.models import User
 from tests.conftest import ClientFor
-from tests.jobs.forms import accepted, body
+from tests.jobs.forms import accepted, body, part
 
 pytestmark = pytest.mark.django_db
 
@@ -53,7 +53,7 @@ def _first_file(browser: Client, job: dict[str, Any]) -> str:
 
 @pytest.fixture
 def job(alice_api: APIClient) -> dict[str, Any]:
-    return accepted(alice_api)
+    return accepted(alice_api, part(b"some text\n"))
 
 
 def directives(answer: Any) -> dict[str, set[str]]:

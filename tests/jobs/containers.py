@@ -40,11 +40,10 @@ def submit_files(
     *,
     operation: str = "extract",
     options: Options | None = None,
+    priority: Priority = Priority.HIGH,
 ) -> BatchJob:
-    """A job of the organization's owner with these files (name -> content)."""
-    submission = Submission(
-        operation=operation, options=options or Options(), priority=Priority.HIGH
-    )
+    """A job of the organization's owner with these files (name -> content), byte for byte."""
+    submission = Submission(operation=operation, options=options or Options(), priority=priority)
     with TemporaryDirectory() as folder, storage.incoming() as directory:
         paths = [Path(folder, name) for name in files]
         for path, content in zip(paths, files.values(), strict=True):

@@ -14,6 +14,7 @@ from apps.queue.states import State
 from apps.web import files
 from apps.web.file_tables import ShownTable, shown_tables
 from tests.batches import submit
+from tests.jobs.containers import submit_files
 from tests.jobs.forms import SAMPLES, accepted, part
 from tests.jobs.runs import fail_next, read_next
 from tests.web.file_pages import document, read_pages, shown, words
@@ -131,7 +132,8 @@ def test_rows_are_made_equally_wide(table: list[list[str]], expected: ShownTable
 @pytest.fixture
 def box(acme: Organization) -> list[BatchFile]:
     """An archive that was read, and what was found in it: one read, one waiting, one refused."""
-    found = list(submit(acme, "box", "one", "two", "three").files.order_by("position"))
+    texts = {"1.txt": b"box", "2.txt": b"one", "3.txt": b"two", "4.txt": b"three"}
+    found = list(submit_files(acme, texts).files.order_by("position"))
     inside = [file.pk for file in found[1:]]
     read_pages()
     read_next()

@@ -105,7 +105,7 @@ def test_a_job_that_runs(browser: Client, acme: Organization) -> None:
     assert "2 queued, 1 running, 1 succeeded" in told
     assert "page 3 of 6, 50 %" in told
     assert "<title>(37 %) " in html
-    assert "about 50 s left" in told
+    assert re.search("about 5. s left", told), "50, and a little for the test itself"
     assert '<p class="visually-hidden" role="status" id="news">25 % done.</p>' in html
     assert "No worker is running" not in told
     assert "ZIP so far" in told

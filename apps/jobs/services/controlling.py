@@ -47,8 +47,7 @@ def cancel_job(*, actor: Actor, job: BatchJob, only: Sequence[BatchFile] = ()) -
             **({} if only else {"state": JobState.CANCELLING}),
         )
         close_if_done(job.pk)
-        for pk in _followed(stopped):
-            reuse.follow_up_on_commit(pk)
+        reuse.follow_up_on_commit(*stopped)
         note(actor, job, "job.cancel", only)
         job.refresh_from_db()
     return job
@@ -69,8 +68,7 @@ def pause_job(
             _note_pause(job, actor, reason)
         else:
             touch(job)
-        for pk in _followed(held):
-            reuse.follow_up_on_commit(pk)
+        reuse.follow_up_on_commit(*held)
         note(actor, job, "job.pause", only, reason=reason[:200])
         job.refresh_from_db()
     return job
@@ -102,9 +100,12 @@ def resume_job(*, actor: Actor, job: BatchJob, only: Sequence[BatchFile] = ()) -
     actor.require("update", "jobs", created_by_id=job.created_by_id)
     with transaction.atomic():
         files = _unfinished(job, only, otherwise="There is nothing left to resume.")
-        mine = _rows(files).filter(state__in=READY, is_held=True, waits_for=None)
-        lanes = list(mine.values_list("lane", flat=True))
-        mine.update(is_held=False)
+        waiting = [file for file in files if file.state in READY and file.is_held]
+        own = reuse.wait_for_likes([file for file in waiting if not file.waits_for_id])
+        _rows(own).update(is_held=False)
+        # The leader of a follower may be held as well, and stay so.
+        reuse.follow_up_on_commit(*{file.waits_for_id for file in waiting if file.waits_for_id})
+        lanes = [file.lane for file in own]
         if not only:
             _end_pause(job)
         touch(job)
@@ -218,7 +219,8 @@ def all_locked(job: BatchJob) -> list[BatchFile]:
     known = -1
     while len(files) != known:
         known = len(files)
-        files = list(BatchFile.objects.select_for_update().filter(job=job).order_by("id"))
+        rows = BatchFile.objects.select_for_update(no_key=True).filter(job=job)
+        files = list(rows.order_by("id"))
     return files
 
 
@@ -239,15 +241,6 @@ def _unfinished(job: BatchJob, only: Sequence[BatchFile], *, otherwise: str) -> 
 def _rows(files: Sequence[BatchFile]) -> QuerySet[BatchFile]:
     rows: QuerySet[BatchFile] = BatchFile.objects.filter(pk__in=[file.pk for file in files])
     return rows
-
-
-def _followed(ids: Sequence[UUID]) -> list[UUID]:
-    """Those of the files `ids` that others wait for."""
-    return list(
-        BatchFile.objects.filter(waits_for__in=ids)
-        .values_list("waits_for_id", flat=True)
-        .distinct()
-    )
 
 
 def note(
@@ -280,7 +273,8 @@ def touch(job: BatchJob) -> None:
 
 def locked(job: BatchJob) -> BatchJob:
     """The job as it is now, locked. Raises NotFound when somebody deleted it meanwhile."""
-    current: BatchJob | None = BatchJob.objects.select_for_update().filter(pk=job.pk).first()
+    jobs = BatchJob.objects.select_for_update(no_key=True)
+    current: BatchJob | None = jobs.filter(pk=job.pk).first()
     if current is None:
         raise NotFound("There is no such job.")
     return current

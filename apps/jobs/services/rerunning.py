@@ -11,6 +11,7 @@ from apps.jobs import storage
 from apps.jobs.errors import JobUnfinished, NothingToRetry
 from apps.jobs.models import BatchFile, BatchJob, Checkpoint
 from apps.jobs.operations import lane_of
+from apps.jobs.services import reuse
 from apps.jobs.services.controlling import locked, note
 from apps.jobs.services.submitting import ranks_for
 from apps.jobs.states import CLOSED, COUNTERS, DUPLICATE, JobState
@@ -78,6 +79,8 @@ def _run_again(
         _reopen(current, files)
         if action == REQUEUE:
             _forget_what_was_read(files)
+        else:
+            reuse.wait_for_likes(files)
         note(actor, job, action, only)
         job.refresh_from_db()
     return job

@@ -10,17 +10,17 @@ Locks: only files are locked here, and a job's row after its file's, as everywhe
 
 import hashlib
 import json
-import logging
 from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import QuerySet
-from django.db.models.functions import Now
+from django.db.models import Q, QuerySet, Window
+from django.db.models.functions import Now, RowNumber
 from django.utils.crypto import salted_hmac
 
+from apps.jobs import storage
 from apps.jobs.models import CONTAINERS, BatchFile, BatchJob, Blob, FileResult
 from apps.jobs.services.closing import count_end
 from apps.jobs.states import DUPLICATE, JobState
@@ -28,8 +28,6 @@ from apps.processors import registry
 from apps.processors.protocol import Options
 from apps.queue.doorbell import ring_on_commit
 from apps.queue.states import READY, UNFINISHED, State
-
-logger = logging.getLogger(__name__)
 
 REPAIR_BATCH = 200
 
@@ -66,16 +64,11 @@ def find_originals(job: BatchJob, rows: Sequence[BatchFile]) -> None:
     if not keys:
         return
     alike = BatchFile.objects.in_organization(job.organization).filter(work_key__in=keys)
-    read = _usable(alike.filter(state=State.SUCCEEDED))
-    leaders = {
-        file.work_key: file
-        for file in alike.filter(state__in=UNFINISHED, is_held=False).only("pk", "work_key")
-    }
+    read, leaders = _usable(_read(alike)), _about_to_be_read(alike)
     for row in rows:
-        original = read.get(row.work_key)
         if not row.work_key:
             continue
-        if original is not None:
+        if (original := read.get(row.work_key)) is not None:
             row.state, row.duplicate_of, row.progress = DUPLICATE, original, 1.0
             row.finished_at, row.is_held = job.created_at, False
         elif row.work_key in leaders:
@@ -84,23 +77,57 @@ def find_originals(job: BatchJob, rows: Sequence[BatchFile]) -> None:
             leaders[row.work_key] = row
 
 
-def _usable(files: QuerySet[BatchFile]) -> dict[str, BatchFile]:
-    """By work key, those with a result; its bytes stay until the transaction ends."""
-    found = {file.work_key: file for file in files.select_related("result")}
-    wanted = {
-        pk for file in found.values() if hasattr(file, "result") for pk in file.result.blob_ids
-    }
-    kept = set(_locked_blobs(wanted))
-    return {
-        key: file
-        for key, file in found.items()
-        if hasattr(file, "result") and file.result.blob_ids <= kept
-    }
+def wait_for_likes(files: Sequence[BatchFile]) -> list[BatchFile]:
+    """Of stored files that are about to be read, those that need to be: the others wait for their
+    like, which was read or is going to be. The files are locked, and of one organization."""
+    keys = {file.work_key for file in files if file.work_key}
+    if not keys:
+        return list(files)
+    alike = BatchFile.objects.in_organization(files[0].organization).filter(work_key__in=keys)
+    alike = alike.exclude(pk__in=[file.pk for file in files])
+    known = _about_to_be_read(alike) | {file.work_key: file for file in _read(alike)}
+    followers = []
+    for file in files:
+        if file.work_key and known.setdefault(file.work_key, file) is not file:
+            file.waits_for, file.is_held = known[file.work_key], True
+            followers.append(file)
+    BatchFile.objects.bulk_update(followers, ["waits_for", "is_held"])
+    raise_leaders(followers)
+    follow_up_on_commit(*{file.waits_for_id for file in followers})
+    return [file for file in files if file not in followers]
 
 
-def _locked_blobs(wanted: Iterable[int]) -> list[int]:
+def _about_to_be_read(alike: QuerySet[BatchFile]) -> dict[str, BatchFile]:
+    """By work key, those that others can wait for."""
+    files = alike.filter(state__in=UNFINISHED, is_held=False).only("pk", "work_key")
+    return {file.work_key: file for file in files}
+
+
+def _read(alike: QuerySet[BatchFile]) -> QuerySet[BatchFile]:
+    """For each work key the newest that has a result; a duplicate counts once its original is gone,
+    so that what was read is not read again."""
+    newest = Window(RowNumber(), partition_by="work_key", order_by="-id")
+    has_read = Q(state=State.SUCCEEDED) | Q(state=DUPLICATE, duplicate_of=None)
+    found = alike.filter(has_read, result__isnull=False).annotate(place=newest).filter(place=1)
+    read: QuerySet[BatchFile] = BatchFile.objects.filter(
+        has_read, pk__in=list(found.values_list("pk", flat=True))
+    )
+    return read
+
+
+def _usable(read: QuerySet[BatchFile]) -> dict[str, BatchFile]:
+    """By work key, those whose result can be read. They and its bytes stay until the transaction
+    ends: what refers to them is stored in it."""
+    locked = read.select_for_update(of=("self",), no_key=True).select_related("result")
+    found = [file for file in locked.order_by("pk") if hasattr(file, "result")]
+    kept = _locked_blobs({pk for file in found for pk in file.result.blob_ids})
+    return {file.work_key: file for file in found if file.result.blob_ids <= kept}
+
+
+def _locked_blobs(wanted: Iterable[int]) -> set[int]:
+    """Which of them are there, bytes and all."""
     blobs = Blob.objects.select_for_update().filter(pk__in=list(wanted)).order_by("pk")
-    return list(blobs.values_list("pk", flat=True))
+    return {blob.pk for blob in blobs if not storage.is_gone(blob)}
 
 
 def copy_results(rows: Sequence[BatchFile]) -> int:
@@ -130,27 +157,35 @@ def _copy(result: FileResult, file: BatchFile) -> FileResult:
     return FileResult(file=file, run=file.run, **{name: getattr(result, name) for name in fields})
 
 
-def follow_up_on_commit(leader_id: UUID) -> None:
-    """Sees to those who wait for that file, once the transaction is committed: their jobs' rows
-    must not be locked together with its job's. The sweep does it for a process that dies before."""
-    transaction.on_commit(lambda: _follow_up_quietly(leader_id), robust=True)
+def follow_up_on_commit(*leader_ids: UUID) -> None:
+    """Sees to those who wait for these files, once the transaction is committed: their jobs' rows
+    must not be locked together with a leader's. The sweep does it for a process that dies before.
+    """
+    if leader_ids:
+        transaction.on_commit(lambda: _follow_up_all(_stuck(*leader_ids)), robust=True)
 
 
-def _follow_up_quietly(leader_id: UUID) -> None:
-    follow_up(leader_id)
+def repair() -> None:
+    """Sees to those whose leader has ended or is held, and whom nobody saw to."""
+    _follow_up_all(_stuck()[:REPAIR_BATCH])
 
 
-def follow_up(leader_id: UUID) -> int:
-    """Sees to those who wait for that file: how many it made duplicates or let go."""
-    waiting = list(_followers().filter(waits_for=leader_id).values_list("pk", flat=True))
-    if not waiting:
-        return 0
-    leader = BatchFile.objects.select_related("result").get(pk=leader_id)
-    if leader.state == State.SUCCEEDED and hasattr(leader, "result"):
-        return sum(_become_duplicate(pk, leader) for pk in waiting)
-    if leader.state == State.RUNNING or (leader.state in READY and not leader.is_held):
-        return 0
-    return _let_one_go(leader)
+def _follow_up_all(stuck: QuerySet[BatchFile]) -> None:
+    for leader_id in set(stuck.values_list("waits_for_id", flat=True)):
+        follow_up(leader_id)
+
+
+def _stuck(*leader_ids: UUID) -> QuerySet[BatchFile]:
+    """Those who wait in vain, for whichever leader or one of these."""
+    stuck = _followers()
+    if leader_ids:
+        stuck = stuck.filter(waits_for__in=leader_ids)
+    # Where its own job is paused, a file gains nothing from taking the place of a held leader.
+    return (
+        stuck.exclude(waits_for__state=State.RUNNING)
+        .exclude(waits_for__state__in=READY, waits_for__is_held=False)
+        .exclude(waits_for__state__in=READY, waits_for__waits_for=None, job__state=JobState.PAUSED)
+    )
 
 
 def _followers() -> QuerySet[BatchFile]:
@@ -158,18 +193,32 @@ def _followers() -> QuerySet[BatchFile]:
     return followers.exclude(waits_for=None)
 
 
+def follow_up(leader_id: UUID) -> int:
+    """Sees to those who wait for that file: how many it made duplicates or let go."""
+    waiting = list(_followers().filter(waits_for=leader_id).values_list("pk", flat=True))
+    leader = BatchFile.objects.select_related("result").filter(pk=leader_id).first()
+    if not waiting or leader is None:
+        return 0
+    if leader.state in (State.SUCCEEDED, DUPLICATE) and hasattr(leader, "result"):
+        done = sum(_become_duplicate(pk, leader) for pk in waiting)
+        if done:
+            return done
+    return _let_one_go(leader_id)
+
+
 @transaction.atomic
 def _become_duplicate(pk: UUID, leader: BatchFile) -> bool:
-    """False when it waits no more, or the result went meanwhile; then it is read itself."""
-    file = _followers().select_for_update(of=("self",)).filter(pk=pk, waits_for=leader).first()
-    if file is None:
-        return False
-    if set(_locked_blobs(leader.result.blob_ids)) != leader.result.blob_ids:
-        _release(file)
+    """False when it waits no more, or the result went meanwhile."""
+    waiting = _followers().select_for_update(of=("self",), no_key=True)
+    file = waiting.filter(pk=pk, waits_for=leader).first()
+    if file is None or _locked_blobs(leader.result.blob_ids) != leader.result.blob_ids:
         return False
     changes: dict[str, Any] = {"waits_for": None, "is_held": False, "progress": 1.0}
     BatchFile.objects.filter(pk=pk).update(
-        state=DUPLICATE, duplicate_of=leader, finished_at=Now(), **changes
+        state=DUPLICATE,
+        duplicate_of=leader.duplicate_of_id or leader.pk,
+        finished_at=Now(),
+        **changes,
     )
     FileResult.objects.filter(file=file).delete()  # of an earlier run
     _copy(leader.result, file).save()
@@ -178,55 +227,55 @@ def _become_duplicate(pk: UUID, leader: BatchFile) -> bool:
 
 
 @transaction.atomic
-def _let_one_go(leader: BatchFile) -> int:
-    """The first of those who wait for `leader`, which did not succeed or is held, is read itself;
+def _let_one_go(leader_id: UUID) -> int:
+    """The first of those who wait for a leader which did not succeed, or is held, is read itself;
     the others, and a held leader too, wait for it."""
-    locked = _followers().select_for_update(of=("self",)).filter(waits_for=leader)
-    files = list(locked.order_by("id"))
+    waiting = _followers().select_for_update(of=("self",), no_key=True).filter(waits_for=leader_id)
+    files = list(waiting.order_by("id"))
     if not files:
         return 0
-    first = min(files, key=lambda file: (_is_paused(file), file.priority, file.fair_rank, file.pk))
-    if leader.state in READY and _is_paused(first):
+    leader = BatchFile.objects.get(pk=leader_id)  # as it is now: it may have been run again
+    if leader.state == State.RUNNING:
+        return 0
+    is_ready = leader.state in READY
+    if is_ready and leader.waits_for_id:  # it gave its place away before they came
+        return _wait_for(leader.waits_for_id, files)
+    paused = _paused_jobs(files)
+    first = min(files, key=lambda f: (f.job_id in paused, f.priority, f.fair_rank, f.pk))
+    if is_ready and (not leader.is_held or first.job_id in paused):
         return 0  # nothing would be gained
-    _release(first)
-    others = [file.pk for file in files if file.pk != first.pk]
-    BatchFile.objects.filter(pk__in=others).update(waits_for=first)
-    BatchFile.objects.filter(pk=leader.pk, state__in=READY, is_held=True).update(waits_for=first)
+    BatchFile.objects.filter(pk=first.pk).update(waits_for=None, is_held=first.job_id in paused)
+    ring_on_commit(first.lane, 1)
+    BatchFile.objects.filter(pk=leader_id, state__in=READY, is_held=True).update(waits_for=first)
+    _wait_for(first.pk, [file for file in files if file is not first])
     return 1
 
 
-def _release(file: BatchFile) -> None:
-    """It waits for no other any more; held only if its job is paused. Its row is locked."""
-    BatchFile.objects.filter(pk=file.pk).update(waits_for=None, is_held=_is_paused(file))
-    ring_on_commit(file.lane, 1)
+def _wait_for(leader_id: UUID, files: Sequence[BatchFile]) -> int:
+    BatchFile.objects.filter(pk__in=[file.pk for file in files]).update(waits_for=leader_id)
+    follow_up_on_commit(leader_id)
+    return 0
 
 
-def _is_paused(file: BatchFile) -> bool:
-    return BatchJob.objects.filter(pk=file.job_id, state=JobState.PAUSED).exists()
+def _paused_jobs(files: Iterable[BatchFile]) -> set[UUID]:
+    paused = BatchJob.objects.filter(pk__in={file.job_id for file in files}, state=JobState.PAUSED)
+    return set(paused.values_list("pk", flat=True))
 
 
 def let_go_of(job: BatchJob) -> None:
     """Nobody waits for a file of `job` any more: it is about to go. In the caller's transaction."""
     waiting = _followers().filter(waits_for__job=job).exclude(job=job)
-    for file in waiting.select_for_update(of=("self",)).order_by("id"):
-        _release(file)
-
-
-def repair() -> None:
-    """Sees to those whose leader has ended or is held, and whom nobody saw to."""
-    stuck = (
-        _followers()
-        .exclude(waits_for__state=State.RUNNING)
-        .exclude(waits_for__state__in=READY, waits_for__is_held=False)
-    )
-    for leader_id in set(stuck.values_list("waits_for_id", flat=True)[:REPAIR_BATCH]):
-        follow_up(leader_id)
+    for leader_id in set(waiting.values_list("waits_for_id", flat=True)):
+        _let_one_go(leader_id)
 
 
 def raise_leaders(rows: Iterable[BatchFile]) -> None:
     """A file that others wait for is as urgent as the most urgent of them."""
+    urgent: dict[int, set[UUID]] = {}
     for row in rows:
         if row.waits_for_id:
-            BatchFile.objects.filter(
-                pk=row.waits_for_id, state__in=READY, priority__gt=row.priority
-            ).update(priority=row.priority)
+            urgent.setdefault(row.priority, set()).add(row.waits_for_id)
+    for priority, leaders in urgent.items():
+        BatchFile.objects.filter(pk__in=leaders, state__in=READY, priority__gt=priority).update(
+            priority=priority
+        )

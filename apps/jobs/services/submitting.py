@@ -103,8 +103,8 @@ def add_files(job: BatchJob, rows: Sequence[BatchFile]) -> None:
         )
     ring_on_commit(lane_of(job.operation), sum(is_waiting(row) for row in rows))
     reuse.raise_leaders(rows)
-    for leader_id in {row.waits_for_id for row in rows if row.waits_for_id}:
-        reuse.follow_up_on_commit(leader_id)  # it may have ended since it was looked at
+    # They may have ended since they were looked at.
+    reuse.follow_up_on_commit(*{row.waits_for_id for row in rows if row.waits_for_id})
 
 
 def is_waiting(row: BatchFile) -> bool:
