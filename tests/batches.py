@@ -13,6 +13,7 @@ from unittest import mock
 
 from django.conf import settings
 from django.db import connection
+from django.db.models import Count, F
 
 from apps.accounts.actor import Actor
 from apps.accounts.models import Membership, Organization
@@ -148,10 +149,12 @@ def check_books() -> None:
 
 
 def check_nothing_runs() -> None:
-    """No lease is left, every attempt is closed, and every file that succeeded did so once."""
+    """No lease is left, every attempt is told of and closed, every success came about once."""
     assert not BatchFile.objects.running().exists()
     assert not BatchFile.objects.exclude(lease_token=None).exists()
     assert not FileAttempt.objects.filter(ended_at=None).exists()
+    for file in BatchFile.objects.annotate(told=Count("attempts_made")).exclude(told=F("attempts")):
+        raise AssertionError(f"file {file.pk}: {file.attempts} attempts, {file.told} told of")
     for file in BatchFile.objects.filter(state=State.SUCCEEDED):
         attempts = file.attempts_made.filter(run=file.run, outcome=State.SUCCEEDED)
         assert attempts.count() == 1, file.pk

@@ -61,9 +61,9 @@ SAMPLE = tuple(
     mid_parse     database_restart
     mid_parse     database_locked
     mid_parse     redis_half_open
-    after_result  stop
+    before_settle stop
     after_result  redis_killed
-    after_result  database_locked
+    after_claim   database_locked
     in_settle     kill_all
     in_settle     database_cut
     in_settle     disk_full

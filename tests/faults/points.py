@@ -60,6 +60,10 @@ POINTS = {
         *("worker", "after", "apps.jobs.extractions.write"),
         told="the result's bytes are written, nothing is settled",
     ),
+    "before_settle": Point(
+        *("worker", "before", "apps.queue.worker.succeed"),
+        told="the lease was seen to hold, the settling transaction has not begun",
+    ),
     "in_settle": Point(
         *("worker", "after", "apps.jobs.handler.close_if_done"),
         told="inside the settling transaction, all rows written",

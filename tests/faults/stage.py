@@ -23,9 +23,10 @@ from tests.queue.test_processes import children_of, node_of
 from tests.servers import Postgres, Valkey
 
 WORK = ("work", "--lanes", "default,ocr,heavy")
+LEASE_SECONDS = 2
 SETTINGS = {
     "EXTRA_PROCESSORS": "tests.queue.slow.SlowProcessor",
-    "LEASE_SECONDS": "2",
+    "LEASE_SECONDS": str(LEASE_SECONDS),
     "LEASE_RENEW_SECONDS": "0.4",
     "SWEEP_SECONDS": "0.2",
     "RETRY_BASE_SECONDS": "0.3",
