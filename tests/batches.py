@@ -51,11 +51,19 @@ def submit(
 ) -> BatchJob:
     """A job of the organization's owner with one text file for each of `texts`, and under each a
     number that no other file has: what was read before is not read again."""
+    unlike = (f"{text}\n{next(_serial)}" for text in texts)
+    return submit_exactly(organization, *unlike, priority=priority)
+
+
+def submit_exactly(
+    organization: Organization, *texts: str, priority: Priority = Priority.NORMAL
+) -> BatchJob:
+    """The same with nothing under the texts."""
     submission = Submission(operation="extract", options=Options(), priority=priority)
     with TemporaryDirectory() as folder, storage.incoming() as directory:
         paths = [Path(folder, f"{number}.txt") for number in range(1, len(texts) + 1)]
         for path, text in zip(paths, texts, strict=True):
-            path.write_text(f"{text}\n{next(_serial)}")
+            path.write_text(text)
         received = list(receive_paths(paths, directory))
         return submit_job(actor=owner_of(organization), submission=submission, files=received)
 

@@ -91,7 +91,6 @@ class Stage:
         self.processes: list[Forked] = []
         self.point = ""
         self._nursery = nursery
-        self._jobs = 0
 
     # --- processes ---
 
@@ -154,9 +153,7 @@ class Stage:
 
     def submit(self, *seconds: str) -> BatchJob:
         """A job with a file for each of `seconds`, which is how long reading it takes."""
-        self._jobs += 1
-        texts = (f"{each} {self._jobs} {number}" for number, each in enumerate(seconds))
-        return submit(self.organization, *texts)
+        return submit(self.organization, *seconds)
 
     def wait_until_closed(self, job: BatchJob, *, seconds: float = 30) -> None:
         try:
