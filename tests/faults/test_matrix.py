@@ -11,7 +11,7 @@ from _pytest.mark import ParameterSet
 from django.db import connection
 
 from apps.jobs.models import BatchFile, BatchJob, Blob, FileAttempt, FileResult
-from tests.batches import owner_of, submit_exactly
+from tests.batches import check_bytes, owner_of, submit_exactly
 from tests.faults.matrix import Cell, cells
 from tests.faults.points import POINTS
 from tests.faults.stage import WORK, Stage
@@ -113,6 +113,8 @@ def submitting(cell: Cell, stage: Stage) -> None:
     submitted = BatchJob.objects.count()
     assert submitted == 1 if status == 0 or cell.point == "after_commit" else submitted == 0
     eventually(lambda: not BatchJob.objects.open().exists())
+    if not submitted:
+        check_bytes()  # before the same ones come again
     stage.wait_until_closed(submit_exactly(stage.organization, *texts))
     stage.end()
     stage.check(jobs=submitted + 1)
