@@ -13,6 +13,7 @@ from unittest import mock
 
 from django.conf import settings
 from django.db import connection
+from django.db.models import Count, F
 
 from apps.accounts.actor import Actor
 from apps.accounts.models import Membership, Organization
@@ -50,11 +51,19 @@ def submit(
 ) -> BatchJob:
     """A job of the organization's owner with one text file for each of `texts`, and under each a
     number that no other file has: what was read before is not read again."""
+    unlike = (f"{text}\n{next(_serial)}" for text in texts)
+    return submit_exactly(organization, *unlike, priority=priority)
+
+
+def submit_exactly(
+    organization: Organization, *texts: str, priority: Priority = Priority.NORMAL
+) -> BatchJob:
+    """The same with nothing under the texts."""
     submission = Submission(operation="extract", options=Options(), priority=priority)
     with TemporaryDirectory() as folder, storage.incoming() as directory:
         paths = [Path(folder, f"{number}.txt") for number in range(1, len(texts) + 1)]
         for path, text in zip(paths, texts, strict=True):
-            path.write_text(f"{text}\n{next(_serial)}")
+            path.write_text(text)
         received = list(receive_paths(paths, directory))
         return submit_job(actor=owner_of(organization), submission=submission, files=received)
 
@@ -148,10 +157,12 @@ def check_books() -> None:
 
 
 def check_nothing_runs() -> None:
-    """No lease is left, every attempt is closed, and every file that succeeded did so once."""
+    """No lease is left, every attempt is told of and closed, every success came about once."""
     assert not BatchFile.objects.running().exists()
     assert not BatchFile.objects.exclude(lease_token=None).exists()
     assert not FileAttempt.objects.filter(ended_at=None).exists()
+    for file in BatchFile.objects.annotate(told=Count("attempts_made")).exclude(told=F("attempts")):
+        raise AssertionError(f"file {file.pk}: {file.attempts} attempts, {file.told} told of")
     for file in BatchFile.objects.filter(state=State.SUCCEEDED):
         attempts = file.attempts_made.filter(run=file.run, outcome=State.SUCCEEDED)
         assert attempts.count() == 1, file.pk

@@ -90,6 +90,8 @@ class LeaseKeeper:
         except DatabaseError as error:
             logger.warning("row %s: renewal failed (%s)", self._row.pk, error)
             connection.close()
+        except Exception:  # a bug must not end the thread, which keeps the slot's next rows too
+            logger.exception("row %s: renewal failed", self._row.pk)
 
     def _mine(self) -> QuerySet[LeasedRow]:
         return self._handler.model.objects.filter(

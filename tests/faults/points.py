@@ -35,7 +35,7 @@ POINTS = {
         is_locked=True,
     ),
     "after_rows": Point(
-        *("submitter", "before", "apps.jobs.services.ring_on_commit"),
+        *("submitter", "before", "apps.jobs.services.submitting.ring_on_commit"),
         told="the rows are written, not committed",
         is_locked=True,
     ),
@@ -56,14 +56,26 @@ POINTS = {
         *("worker", "before", "apps.queue.lease.LeaseKeeper.report"),
         told="the child is parsing",
     ),
+    "after_checkpoint": Point(
+        *("worker", "after", "apps.jobs.checkpoints.save"),
+        told="what was read is kept for a later run, the result is not stored",
+    ),
     "after_result": Point(
         *("worker", "after", "apps.jobs.extractions.write"),
         told="the result's bytes are written, nothing is settled",
     ),
+    "before_settle": Point(
+        *("worker", "before", "apps.queue.worker.succeed"),
+        told="the lease was seen to hold, the settling transaction has not begun",
+    ),
     "in_settle": Point(
-        *("worker", "after", "apps.jobs.handler.close_if_done"),
+        *("worker", "after", "apps.jobs.handler.count_end"),
         told="inside the settling transaction, all rows written",
         is_locked=True,
+    ),
+    "before_follow_up": Point(
+        *("worker", "before", "apps.jobs.services.reuse.follow_up"),
+        told="settled and committed, files with the same bytes wait still",
     ),
     "after_settle": Point(
         *("worker", "after", "apps.queue.worker.succeed"),

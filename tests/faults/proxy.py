@@ -13,14 +13,16 @@ LOOK_SECONDS = 0.05
 class Proxy:
     """Forwards between the socket `path` and the server's at `target`, from a thread.
 
-    Cut, it takes connections and bytes and forwards nothing. Mended, it drops the connections that
-    it had, as what stood in between would not know of them any more.
+    Cut, it takes connections and says nothing, and of those there are it never says anything
+    again: what stood in between has forgotten them, and nobody tells their ends. Mended, it
+    forwards what is connected anew.
     """
 
     def __init__(self, path: Path, target: Path) -> None:
         self.path = path
         self._target = target
         self._peers: dict[socket.socket, socket.socket] = {}
+        self._silent: list[socket.socket] = []
         self._is_cut = self._is_done = False
         self._selector = selectors.DefaultSelector()
         self._listener = socket.socket(socket.AF_UNIX)
@@ -41,39 +43,41 @@ class Proxy:
         self._thread.join()
 
     def _run(self) -> None:
-        was_cut = False
         while not self._is_done:
-            ready = self._selector.select(LOOK_SECONDS)
-            if was_cut and not self._is_cut:
-                self._drop(*self._peers)
-                was_cut = False
-                continue
-            was_cut = self._is_cut
-            for key, _ in ready:
+            for key, _ in self._selector.select(LOOK_SECONDS):
                 sock = key.fileobj
                 assert isinstance(sock, socket.socket)
                 if sock is self._listener:
                     self._take()
+                elif self._is_cut:
+                    self._silence()
                 else:
                     self._forward(sock)
-        self._drop(*self._peers, self._listener)
+        self._drop(*self._peers, *self._silent, self._listener)
         self._selector.close()
         self.path.unlink()
 
     def _take(self) -> None:
         client, _ = self._listener.accept()
+        if self._is_cut:
+            self._silent.append(client)
+            return
         server = socket.socket(socket.AF_UNIX)
-        if not self._is_cut:
-            try:
-                server.connect(str(self._target))
-            except OSError:
-                client.close()
-                server.close()
-                return
+        try:
+            server.connect(str(self._target))
+        except OSError:
+            client.close()
+            server.close()
+            return
         for one, other in ((client, server), (server, client)):
             self._peers[one] = other
-        for one in (client, server) if not self._is_cut else (client,):
             self._selector.register(one, selectors.EVENT_READ)
+
+    def _silence(self) -> None:
+        for sock in self._peers:
+            self._selector.unregister(sock)
+        self._silent += self._peers
+        self._peers.clear()
 
     def _forward(self, sock: socket.socket) -> None:
         peer = self._peers.get(sock)
@@ -81,7 +85,7 @@ class Proxy:
             return
         try:
             piece = sock.recv(CHUNK)
-            if piece and not self._is_cut:
+            if piece:
                 peer.sendall(piece)
         except OSError:
             piece = b""

@@ -23,9 +23,10 @@ from tests.queue.test_processes import children_of, node_of
 from tests.servers import Postgres, Valkey
 
 WORK = ("work", "--lanes", "default,ocr,heavy")
+LEASE_SECONDS = 2
 SETTINGS = {
     "EXTRA_PROCESSORS": "tests.queue.slow.SlowProcessor",
-    "LEASE_SECONDS": "2",
+    "LEASE_SECONDS": str(LEASE_SECONDS),
     "LEASE_RENEW_SECONDS": "0.4",
     "SWEEP_SECONDS": "0.2",
     "RETRY_BASE_SECONDS": "0.3",
@@ -90,7 +91,6 @@ class Stage:
         self.processes: list[Forked] = []
         self.point = ""
         self._nursery = nursery
-        self._jobs = 0
 
     # --- processes ---
 
@@ -153,9 +153,7 @@ class Stage:
 
     def submit(self, *seconds: str) -> BatchJob:
         """A job with a file for each of `seconds`, which is how long reading it takes."""
-        self._jobs += 1
-        texts = (f"{each} {self._jobs} {number}" for number, each in enumerate(seconds))
-        return submit(self.organization, *texts)
+        return submit(self.organization, *seconds)
 
     def wait_until_closed(self, job: BatchJob, *, seconds: float = 30) -> None:
         try:

@@ -148,7 +148,10 @@ def _limit_files(pid: int, size: int | None) -> None:
 
 @dataclass(frozen=True)
 class Fault:
-    """`costs`: the classes of failure that runs may end with for it; no other is tolerated."""
+    """`costs`: the classes of failure that runs may end with for it; no other is tolerated.
+
+    Interrupted is what the stand-in for a broker that is back had not finished within its grace.
+    """
 
     strike: Callable[["Stage"], AbstractContextManager[None]]
     costs: frozenset[str]
@@ -166,9 +169,9 @@ FAULTS = {
     "database_cut": _fault(database_cut, "infra"),
     "database_restart": _fault(database_restart, "infra", "lost"),
     "database_locked": _fault(database_locked, "infra", "lost"),
-    "redis_killed": _fault(redis_killed),
-    "redis_frozen": _fault(redis_frozen),
+    "redis_killed": _fault(redis_killed, "interrupted"),
+    "redis_frozen": _fault(redis_frozen, "interrupted"),
     "redis_wiped": _fault(redis_wiped),
-    "redis_half_open": _fault(redis_half_open),
+    "redis_half_open": _fault(redis_half_open, "interrupted"),
     "disk_full": _fault(disk_full, "infra", "lost"),
 }

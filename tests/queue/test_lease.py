@@ -71,6 +71,21 @@ def test_nobody_renews_after_the_run(file: BatchFile, monkeypatch: pytest.Monkey
     eventually(lambda: keepers() == 0)
 
 
+def test_an_error_of_one_row_does_not_cost_the_next_one_its_keeper(
+    file: BatchFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def progressed(row: BatchFile) -> None:
+        raise RuntimeError("a bug")
+
+    with monkeypatch.context() as patched, LeaseKeeper(Scripted, file) as keeper:
+        patched.setattr(Scripted, "progressed", progressed)
+        keeper.report("reading", 0.5)
+        time.sleep(0.3)
+    with LeaseKeeper(Scripted, file):
+        first = expiry()
+        eventually(lambda: expiry() > first, seconds=10)
+
+
 def test_a_row_that_was_taken_back_is_lost_within_about_a_second(keeper: LeaseKeeper) -> None:
     BatchFile.objects.update(lease_expires_at=Now() - timedelta(seconds=1))
     assert take_back(Scripted, BatchFile.objects.get().pk)
