@@ -69,7 +69,7 @@ def close_if_done(job_id: UUID) -> JobState:
 
 
 def _note_end(job: BatchJob, state: JobState) -> None:
-    """One is there where a job was opened by other means than a new run: the sweep closes it again."""
+    # One is there where a job was opened by other means than a new run: the sweep closes it again.
     Completion.objects.bulk_create(
         [Completion(job=job, run=job.run, state=state, counts=job.counts)], ignore_conflicts=True
     )
