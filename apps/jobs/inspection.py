@@ -196,7 +196,7 @@ def stuck_followers() -> QuerySet[BatchFile]:
     them. For one that is held they may wait: it is paused."""
     grace = 2 * settings.SWEEP_SECONDS + SLACK_SECONDS
     followers: QuerySet[BatchFile] = BatchFile.objects.filter(state__in=READY)
-    return followers.filter(
+    return followers.exclude(waits_for=None).filter(
         waits_for__state__in=set(FILE_STATES) - UNFINISHED,
         waits_for__finished_at__lt=in_seconds(-grace),
     )

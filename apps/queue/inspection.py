@@ -32,7 +32,7 @@ from apps.queue.findings import (
 from apps.queue.handlers import Handler, handler_classes
 from apps.queue.lanes import due_count, is_paused, lane_names
 from apps.queue.models import Pause, PeriodicRun, WorkerNode, in_seconds
-from apps.queue.states import State
+from apps.queue.states import READY, State
 
 SLACK_SECONDS = 10.0
 """What a sweep, a beat or a busy machine may be late."""
@@ -193,10 +193,21 @@ def _dead() -> Finding:
 def _beat() -> Finding:
     age = _ages().get(SWEEP)
     allowed = max(BEAT_SILENT_SECONDS, 3 * settings.SWEEP_SECONDS)
-    is_needed = any(handler.model.objects.unfinished().exists() for handler in handler_classes())
-    status = silence(age, allowed_seconds=allowed, is_needed=is_needed)
+    status = silence(age, allowed_seconds=allowed, is_needed=_is_work_there())
     told = "never" if age is None else f"{age:.0f} seconds ago"
     return BEAT.finding(int(status != OK), [told], status)
+
+
+def _is_work_there() -> bool:
+    """Whether a row runs or waits for a worker."""
+    return any(
+        rows.exists()
+        for handler in handler_classes()
+        for rows in (
+            handler.model.objects.running(),
+            handler.model.objects.filter(state__in=READY, is_held=False),
+        )
+    )
 
 
 def _ages() -> dict[str, float]:
