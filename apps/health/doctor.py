@@ -2,13 +2,14 @@
 
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 
-from apps.health import probes
+from apps.health import probes, promises
 from apps.health.report import Finding
 from apps.jobs import antivirus, storage
 from apps.jobs.errors import StorageFull
@@ -17,11 +18,10 @@ from apps.processors.errors import Unavailable
 from apps.processors.host import Isolation, ProcessorHost
 from apps.processors.kinds import KINDS
 from apps.processors.protocol import Processor
+from apps.queue import findings
+from apps.queue.findings import BROKEN, OK, WEAK
 
-OK = "ok"
 OFF = "off"
-WEAK = "weak"
-BROKEN = "broken"
 
 LITTLE_ROOM_BYTES = 1024**3
 EAST_ASIAN = {"jpn": "Japanese", "chi_sim": "Chinese", "chi_tra": "Chinese", "kor": "Korean"}
@@ -36,11 +36,12 @@ class Line:
     detail: str
 
 
-Report = dict[str, list[Line]]
+Report = Mapping[str, Sequence[Line | findings.Finding]]
 
 
-def examine() -> Report:
-    """Looks at everything, with a real reader started as a worker does. Takes a few seconds."""
+def examine(found: promises.Findings) -> Report:
+    """Looks at this machine, with a real reader started as a worker does, which takes a few
+    seconds; with what was found of rows and bytes."""
     return {
         "Service": [*service_lines(probes.examine(probes.PROBES)), *_disk_lines()],
         **_reader(),
@@ -51,12 +52,21 @@ def examine() -> Report:
             east_asian_line(registry.languages()),
             searchable_line(),
         ],
+        **found,
     }
 
 
 def is_broken(report: Report) -> bool:
     """Whether something fails that the service cannot do without."""
     return any(line.status == BROKEN for lines in report.values() for line in lines)
+
+
+def as_json(report: Report) -> dict[str, list[dict[str, Any]]]:
+    """By the title of each section, in lower case: its lines with all that is known."""
+    return {
+        title.lower(): [{**asdict(line), "detail": line.detail} for line in lines]
+        for title, lines in report.items()
+    }
 
 
 def as_text(report: Report) -> str:
@@ -172,7 +182,7 @@ def _free(folder: Path) -> str:
     return f"{shutil.disk_usage(folder).free / 1024**3:.1f} GB free in {folder}"
 
 
-def _reader() -> Report:
+def _reader() -> dict[str, list[Line]]:
     """What a reader with all processors says of itself."""
     host = ProcessorHost(settings.PROCESSORS)
     try:

@@ -81,7 +81,12 @@ def new_incoming_folder() -> Path:
 def path_of(blob: Blob) -> Path:
     """Where the bytes of `blob` lie."""
     sha256: str = blob.sha256
-    return _root() / "blobs" / blob.organization_id.hex / sha256[:2] / sha256
+    return blobs() / blob.organization_id.hex / sha256[:2] / sha256
+
+
+def blobs() -> Path:
+    """The folder of all bytes, whether or not there are any."""
+    return _root() / "blobs"
 
 
 def previews() -> Path:
@@ -91,7 +96,7 @@ def previews() -> Path:
 
 def previews_of(blob: Blob) -> Path:
     """The folder for pictures of its pages, whether or not there is one."""
-    return previews() / path_of(blob).relative_to(_root() / "blobs")
+    return previews() / path_of(blob).relative_to(blobs())
 
 
 def is_gone(blob: Blob) -> bool:
@@ -177,15 +182,23 @@ def remove_orphans() -> int:
     Killed processes leave the one between putting bytes in place and the commit, the other between
     the deletion of a job and `release`.
     """
-    removed = sum(_remove_orphans_in(shelf) for shelf in (_root() / "blobs").glob("*/*"))
-    for folder in previews().glob("*/*/*"):
-        if not (_root() / "blobs" / folder.relative_to(previews())).exists():
-            shutil.rmtree(folder, ignore_errors=True)
+    removed = sum(_remove_orphans_in(shelf) for shelf in blobs().glob("*/*"))
+    remove_orphan_previews()
     since = timezone.now() - timedelta(seconds=STALE_UPLOAD_SECONDS)
     unused = Blob.objects.filter(
         files=None, results=None, searchable_results=None, checkpoints=None, created_at__lt=since
     )
     return removed + release(list(unused.values_list("pk", flat=True)))
+
+
+def remove_orphan_previews() -> int:
+    """Removes pictures of bytes that are gone; of how many."""
+    removed = 0
+    for folder in previews().glob("*/*/*"):
+        if not (blobs() / folder.relative_to(previews())).exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            removed += 1
+    return removed
 
 
 def _remove_orphans_in(shelf: Path) -> int:
@@ -216,10 +229,15 @@ def _is_older(path: Path, moment: float) -> bool:
         return False
 
 
-def remove_stale_uploads() -> int:
-    """Removes what killed processes left in `incoming` a day ago or earlier; how many uploads."""
+def stale_uploads() -> list[Path]:
+    """What killed processes left in `incoming` a day ago or earlier."""
     too_old = time.time() - STALE_UPLOAD_SECONDS
-    stale = [path for path in (_root() / "incoming").glob("*") if _is_older(path, too_old)]
+    return [path for path in (_root() / "incoming").glob("*") if _is_older(path, too_old)]
+
+
+def remove_stale_uploads() -> int:
+    """Removes them; how many uploads."""
+    stale = stale_uploads()
     for path in stale:
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)

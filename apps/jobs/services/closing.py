@@ -63,12 +63,16 @@ def close_if_done(job_id: UUID) -> JobState:
     BatchJob.objects.filter(pk=job.pk, state__in=OPEN).update(
         state=state, finished_at=Now(), revision=F("revision") + 1
     )
+    _note_end(job, state)
+    logger.info("job %s is %s: %s", job.pk, state, job.counts)
+    return state
+
+
+def _note_end(job: BatchJob, state: JobState) -> None:
     # One is there where a job was opened by other means than a new run: the sweep closes it again.
     Completion.objects.bulk_create(
         [Completion(job=job, run=job.run, state=state, counts=job.counts)], ignore_conflicts=True
     )
-    logger.info("job %s is %s: %s", job.pk, state, job.counts)
-    return state
 
 
 def pause_by_system(job_id: UUID, reason: str) -> None:
@@ -99,3 +103,29 @@ def recount(job_id: UUID) -> None:
             revision=F("revision") + 1,
         )
         close_if_done(job_id)
+
+
+def set_right(job_id: UUID) -> None:
+    """Recounts the job and makes its state what its files say: closes it, opens it again for one
+    more run where some wait or run, or writes down an end that was not."""
+    with transaction.atomic():
+        recount(job_id)
+        job = BatchJob.objects.get(pk=job_id)
+        if job.state in OPEN:
+            return
+        state = outcome(job.counts, job.total)
+        if state is None:
+            _reopen(job)
+        else:
+            BatchJob.objects.filter(pk=job.pk).update(state=state)
+            _note_end(job, state)
+
+
+def _reopen(job: BatchJob) -> None:
+    BatchJob.objects.filter(pk=job.pk).update(
+        state=JobState.RUNNING if job.started_at else JobState.QUEUED,
+        run=F("run") + 1,
+        finished_at=None,
+        discarded_at=None,
+        revision=F("revision") + 1,
+    )
