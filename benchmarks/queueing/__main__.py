@@ -12,11 +12,16 @@ import logging
 import sys
 from collections.abc import Callable
 
-from benchmarks.queueing import noop
+from benchmarks.queueing import claims, isolation, kills, noop, scaling, submits
 from benchmarks.queueing.stage import Stage, stage
 
 MEASUREMENTS: dict[str, Callable[[Stage], None]] = {
     "noop": noop.measure,
+    "submit": submits.measure,
+    "isolation": isolation.measure,
+    "workers": scaling.measure,
+    "kill": kills.measure,
+    "claim": claims.measure,  # the last one: it fills the database
 }
 HEAD = ("measured", "here", "beside", "ratio", "aim")
 

@@ -10,13 +10,13 @@ EMAIL = "owner@example.com"
 
 def owner() -> Any:
     """An actor with an organization, made when first asked for."""
-    from apps.accounts.models import Membership, User
+    from apps.accounts.models import Organization, User
     from apps.accounts.services import create_user
     from tests.batches import owner_of
 
     if not User.objects.filter(email=EMAIL).exists():
         create_user(email=EMAIL, password=None)
-    return owner_of(Membership.objects.get(user__email=EMAIL).organization)
+    return owner_of(Organization.objects.get(personal_of__email=EMAIL))
 
 
 def submit(texts: Iterable[str]) -> Any:

@@ -18,5 +18,5 @@ class NoOp(BatchFileHandler):
         """There is no child to end."""
 
     @classmethod
-    def settled(cls, row: LeasedRow, output: Output | None) -> None:
+    def settled(cls, row: LeasedRow, output: Output | None) -> None:  # noqa: ARG003  there is none
         super().settled(row, None)

@@ -3,16 +3,14 @@
 import os
 import signal
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from shutil import rmtree
-from typing import Any
 
-from tests.processes import MARK, Process, launch
+from tests.processes import Process, launch
 from tests.servers import Postgres, Valkey, scratch_directory
 
 
