@@ -62,15 +62,14 @@ def readers(stage: Stage, count: int) -> None:
         only.wait_for(lambda: node_of(only) is not None)
         for _ in range(count):
             batches.submit([LONG])
-            eventually(lambda: running() == 1 and readers_of(only))
-            time.sleep(0.5)
+            eventually(is_being_read)
             [reader] = readers_of(only)
             killed = datetime.now(UTC)
             kill([reader])
             [(_, again)] = eventually(restarts)
             waits.append((again - killed).total_seconds())
-            [reader] = eventually(lambda: readers_of(only))
-            kill([reader])  # the second time, that is the end of the file
+            eventually(is_being_read)
+            kill(readers_of(only))  # the second time, that is the end of the file
             eventually(lambda: running() == 0)
             forget()
     tell(stage, "the process that reads", waits, 2.0, "<= 2 s")
@@ -104,6 +103,13 @@ def running() -> int:
     return int(BatchFile.objects.running().count())
 
 
+def is_being_read() -> bool:
+    """Whether a reader has said how far it is: one that still starts dies another death."""
+    from apps.jobs.models import BatchFile
+
+    return bool(BatchFile.objects.running().filter(stage="waiting").exists())
+
+
 def restarts() -> list[tuple[Any, datetime]]:
     """(who had it before, when it started again) of each file that did."""
     from apps.jobs.models import FileAttempt
@@ -114,13 +120,17 @@ def restarts() -> list[tuple[Any, datetime]]:
 
 
 def readers_of(process: Process) -> list[int]:
-    """The processes below it that read documents."""
+    """The processes that read documents for it: children of its slots, in sessions of their own."""
     found = []
-    for pid in process.descendants():
-        with suppress(OSError):
-            if b"apps.processors" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                found.append(pid)
+    for slot in process.descendants():
+        for tasks in Path(f"/proc/{slot}/task").glob("*/children"):
+            with suppress(OSError):
+                found += [int(pid) for pid in tasks.read_text().split() if is_reader(pid)]
     return found
+
+
+def is_reader(pid: str) -> bool:
+    return b"apps.processors.child" in Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
 def kill(pids: list[int]) -> None:
