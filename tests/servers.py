@@ -120,14 +120,23 @@ class Valkey:
 class Postgres:
     """A PostgreSQL with nothing to lose: no sync to disk, whoever reaches its socket is trusted.
 
-    Without `survives_crashes` the latest commits may be lost when it is stopped at once.
+    Without `survives_crashes` the latest commits may be lost when it is stopped at once; one that
+    is `durable` syncs as it does where nobody asked for less, for what measures it.
     PostgreSQL refuses to run as root; then it runs as `nobody`, from a copy of its programs if
     they are installed where `nobody` may not look.
     """
 
-    def __init__(self, directory: Path, *, survives_crashes: bool = False) -> None:
+    def __init__(
+        self, directory: Path, *, survives_crashes: bool = False, durable: bool = False
+    ) -> None:
         self.directory = directory
-        self._synchronous_commit = "on" if survives_crashes else "off"
+        self._shortcuts = {
+            "fsync": "off",
+            "synchronous_commit": "on" if survives_crashes else "off",
+            "full_page_writes": "off",
+        }
+        if durable:
+            self._shortcuts = {}
         self.url = f"postgres://docmill@/{directory}/docmill"  # how environ writes a socket
         self._log = directory / "postgres.log"
         self._user: tuple[int, int] | None = None
@@ -151,10 +160,8 @@ class Postgres:
         options = {
             "listen_addresses": "",
             "unix_socket_directories": self.directory,
-            "fsync": "off",
-            "synchronous_commit": self._synchronous_commit,
-            "full_page_writes": "off",
             "max_connections": 200,
+            **self._shortcuts,
         }
         settings = [item for name, value in options.items() for item in ("-c", f"{name}={value}")]
         self._process = launch(
