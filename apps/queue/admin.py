@@ -20,8 +20,8 @@ OVERDUE_AFTER = timedelta(seconds=30)
 """What has not begun this long after it was due: no beat runs, or it is stuck."""
 
 
-def _run_now(_user: User, run: PeriodicRun) -> None:
-    ask_to_run(run)
+def _run_now(user: User, run: PeriodicRun) -> None:
+    ask_to_run(run, actor=user)
 
 
 @admin.register(PeriodicRun)

@@ -14,10 +14,12 @@ from typing import Any
 
 from celery.beat import Scheduler
 from django.db import Error as DatabaseError
-from django.db import close_old_connections, connection
+from django.db import close_old_connections, connection, transaction
 from django.db.models.functions import Now
 from django.utils.module_loading import import_string
 
+from apps.accounts.models import User
+from apps.audit.services import record
 from apps.core.errors import DocmillError
 from apps.queue.models import RUN_LEASE, PeriodicRun, in_seconds
 from apps.queue.recurring import recurring
@@ -35,10 +37,14 @@ class AskedAlready(DocmillError):
     title = "The run was asked for before"
 
 
-def ask_to_run(run: PeriodicRun) -> None:
+@transaction.atomic
+def ask_to_run(run: PeriodicRun, *, actor: User) -> None:
     """Has beat run it at its next look, even when it is not due. Raises AskedAlready."""
     if not PeriodicRun.objects.filter(pk=run.pk, requested_at=None).update(requested_at=Now()):
         raise AskedAlready("It was asked for before and has not begun yet: is beat running?")
+    record(
+        organization=None, actor=actor, action="schedule.run", target="schedule", target_id=run.pk
+    )
 
 
 def scheduled_runs() -> list[PeriodicRun]:

@@ -12,6 +12,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from apps.audit.models import AuditEntry
 from apps.queue.admin import in_words
 from apps.queue.models import PeriodicRun
 from apps.queue.recurring import recurring
@@ -106,6 +107,9 @@ def test_a_run_is_asked_for_once_confirmed_and_on_record(operator: Client) -> No
     assert told(run_now(operator, "remove_orphans")) == ["Asked for: 1 schedule."]
     assert PeriodicRun.objects.exclude(requested_at=None).get().pk == "remove_orphans"
     assert LogEntry.objects.get().object_id == "remove_orphans"
+    entry = AuditEntry.objects.get()
+    assert (entry.action, entry.target_id) == ("schedule.run", "remove_orphans")
+    assert entry.actor_name == "root@example.com"
     assert told(run_now(operator, "remove_orphans"))[0].startswith("Skipped: 1")
 
 

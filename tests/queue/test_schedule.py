@@ -15,6 +15,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 from pytest_django import Settings
 
+from apps.accounts.models import User
 from apps.queue import schedule
 from apps.queue.models import RUN_LEASE, PeriodicRun
 from apps.queue.schedule import AskedAlready, InlineScheduler, ask_to_run, begin, perform
@@ -302,22 +303,22 @@ def test_the_lease_is_longer_than_a_few_looks() -> None:
 # --- run now ------------------------------------------------------------------------------------
 
 
-def test_what_is_asked_for_runs_once_at_the_next_look(beat: Beat) -> None:
+def test_what_is_asked_for_runs_once_at_the_next_look(beat: Beat, alice: User) -> None:
     scheduler = beat("note", 86400)
     scheduler.tick()
-    ask_to_run(finished())
+    ask_to_run(finished(), actor=alice)
     with pytest.raises(AskedAlready, match="is beat running"):
-        ask_to_run(the_run())
+        ask_to_run(the_run(), actor=alice)
     tick_for(0.3, scheduler)
     eventually(lambda: calls == ["noted", "noted"])
     assert the_run().requested_at is None
 
 
-def test_what_is_asked_for_while_it_runs_runs_again_after(beat: Beat) -> None:
+def test_what_is_asked_for_while_it_runs_runs_again_after(beat: Beat, alice: User) -> None:
     scheduler = beat("wait", 86400)
     scheduler.tick()
     eventually(lambda: calls == ["waits"])
-    ask_to_run(the_run())
+    ask_to_run(the_run(), actor=alice)
     tick_for(0.2, scheduler)
     assert calls == ["waits"]
     release.set()
