@@ -375,6 +375,14 @@ CELERY_BEAT_SCHEDULE = {
             "does": "Removes workers from the list that were not heard of for ten minutes.",
         },
     },
+    "cleanup": {
+        "task": "apps.jobs.cleanup.cleanup",
+        "schedule": 3600.0,
+        "options": {
+            "label": "Clean up",
+            "does": "Removes jobs past their time, and idempotency keys and sessions that ran out.",
+        },
+    },
     "remove_orphans": {
         "task": "apps.jobs.storage.remove_orphans",
         "schedule": 86400.0,

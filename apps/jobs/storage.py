@@ -141,9 +141,9 @@ def sync_directory(directory: Path) -> None:
         os.close(descriptor)
 
 
-def release(blob_ids: Iterable[int]) -> int:
-    """Removes the bytes of those blobs that nothing refers to any more; how many went."""
-    removed = 0
+def release(blob_ids: Iterable[int]) -> list[Blob]:
+    """Removes the bytes of those blobs that nothing refers to any more; those that went."""
+    removed = []
     for blob_id in blob_ids:
         with transaction.atomic():
             blob = Blob.objects.select_for_update().filter(pk=blob_id).first()
@@ -153,7 +153,7 @@ def release(blob_ids: Iterable[int]) -> int:
             path_of(blob).unlink(missing_ok=True)
             # After the bytes: who draws a page meanwhile looks for those at the end.
             shutil.rmtree(previews_of(blob), ignore_errors=True)
-            removed += 1
+            removed.append(blob)
     return removed
 
 
@@ -185,7 +185,7 @@ def remove_orphans() -> int:
     unused = Blob.objects.filter(
         files=None, results=None, searchable_results=None, checkpoints=None, created_at__lt=since
     )
-    return removed + release(list(unused.values_list("pk", flat=True)))
+    return removed + len(release(list(unused.values_list("pk", flat=True))))
 
 
 def _remove_orphans_in(shelf: Path) -> int:
@@ -216,10 +216,15 @@ def _is_older(path: Path, moment: float) -> bool:
         return False
 
 
-def remove_stale_uploads() -> int:
-    """Removes what killed processes left in `incoming` a day ago or earlier; how many uploads."""
+def stale_uploads() -> list[Path]:
+    """What killed processes left in `incoming` a day ago or earlier."""
     too_old = time.time() - STALE_UPLOAD_SECONDS
-    stale = [path for path in (_root() / "incoming").glob("*") if _is_older(path, too_old)]
+    return [path for path in (_root() / "incoming").glob("*") if _is_older(path, too_old)]
+
+
+def remove_stale_uploads() -> int:
+    """Removes them; how many uploads."""
+    stale = stale_uploads()
     for path in stale:
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
