@@ -28,8 +28,8 @@ from apps.jobs.services.submitting import KEY_KEPT_FOR
 
 logger = logging.getLogger(__name__)
 
-CHUNK_JOBS = 20
-CHUNK_FILES = 250
+CHUNK_JOBS = 10
+CHUNK_FILES = 100
 """Jobs are removed together up to these; one that has more files goes alone."""
 CHUNK_ROWS = 1000
 HELD = {"40P01", "55P03"}

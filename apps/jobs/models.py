@@ -30,6 +30,10 @@ def expiry() -> datetime:
 
 
 class BlobQuerySet(OrganizationQuerySet["Blob"]):
+    def unused(self) -> Self:
+        """Those that nothing refers to."""
+        return self.filter(files=None, results=None, searchable_results=None, checkpoints=None)
+
     def used_by_none_but(self, jobs: QuerySet["BatchJob"]) -> Self:
         """Blobs that `jobs` use, and nothing else does."""
         ids = jobs.values("pk")

@@ -1,7 +1,9 @@
 """What is old enough goes, in chunks; what is unfinished, kept or shared stays."""
 
 import json
-from collections.abc import Callable
+import os
+import signal
+import sys
 from datetime import timedelta
 from io import StringIO
 from pathlib import Path
@@ -26,7 +28,7 @@ from apps.jobs.services.removing import lock_to_remove
 from tests.batches import check_books, owner_of, submit, together
 from tests.jobs.forms import accepted, part, stored
 from tests.jobs.runs import fail_next, read_next
-from tests.processes import Process, eventually
+from tests.processes import launch, live_database_url
 
 pytestmark = pytest.mark.django_db
 
@@ -217,12 +219,12 @@ def test_the_dry_run_counts_what_the_real_one_removes(
 
 @pytest.mark.django_db(transaction=True)
 def test_several_at_once_remove_each_job_once(acme: Organization, data_dir: Path) -> None:
-    for number in range(60):
+    for number in range(24):
         cancelled(acme, "shared", str(number), f"{number // 2}")
     expire()
     expected = would_go(expired())
     parts = together([lambda: remove(expired())] * 4)
-    assert sum(parts, Gone()).jobs == expected.jobs == 60
+    assert sum(parts, Gone()).jobs == expected.jobs == 24
     assert sum(parts, Gone()).size_bytes == expected.size_bytes
     assert not Blob.objects.exists()
     assert on_disk(data_dir) == set()
@@ -233,7 +235,7 @@ def test_duplicates_of_each_other_do_not_stop_several_at_once(
     acme: Organization, data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cleanup, "CHUNK_JOBS", 1)
-    for number in range(20):
+    for number in range(9):
         read(acme, "the same", "again", str(number))
     expire()
     together([lambda: remove(expired())] * 3)
@@ -245,7 +247,7 @@ def test_duplicates_of_each_other_do_not_stop_several_at_once(
 def test_cleanup_and_submissions_of_the_same_bytes_at_once(
     acme: Organization, data_dir: Path
 ) -> None:
-    for _ in range(6):
+    for _ in range(4):
         read(acme, "the same", "bytes")
         expire()
 
@@ -274,48 +276,69 @@ def test_a_job_that_is_kept_while_cleanup_waits_for_it_stays(acme: Organization)
 
 @pytest.mark.postgres
 @pytest.mark.django_db(transaction=True)
-def test_a_job_that_somebody_holds_on_to_stays_and_the_others_go(acme: Organization) -> None:
+def test_a_job_that_somebody_holds_on_to_stays_and_the_others_go(
+    acme: Organization, monkeypatch: pytest.MonkeyPatch
+) -> None:
     held, loose = cancelled(acme, "held"), cancelled(acme, "loose")
     expire()
-    cleanup_chunk = cleanup.CHUNK_JOBS
+    monkeypatch.setattr(cleanup, "CHUNK_JOBS", 1)
 
     def remove_impatiently() -> Gone:
         with connection.cursor() as cursor:
             cursor.execute("SET lock_timeout = '300ms'")
         return remove(expired())
 
-    cleanup.CHUNK_JOBS = 1
-    try:
-        with transaction.atomic():
-            lock_to_remove([held.pk])
-            [gone] = together([remove_impatiently])
-    finally:
-        cleanup.CHUNK_JOBS = cleanup_chunk
+    with transaction.atomic():
+        lock_to_remove([held.pk])
+        [gone] = together([remove_impatiently])
     assert gone.jobs == 1
-    assert BatchJob.objects.get() == held
-    assert loose not in BatchJob.objects.all()
+    assert list(BatchJob.objects.all()) == [held] != [loose]
+
+
+DIES = """
+import os, signal, sys
+import django
+django.setup()
+from apps.jobs import cleanup
+calls = []
+module = cleanup if sys.argv[1] == "record" else cleanup.storage
+real = getattr(module, sys.argv[1])
+def dies(*args, **more):
+    calls.append(args)
+    if len(calls) == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return real(*args, **more)
+setattr(module, sys.argv[1], dies)
+cleanup.CHUNK_JOBS = 2
+cleanup.cleanup()
+"""
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(("point", "left"), [("record", 6), ("release", 4)])
 def test_a_cleanup_that_is_killed_loses_nothing_and_the_next_goes_on(
-    acme: Organization, data_dir: Path, manage: Callable[..., Process]
+    acme: Organization, data_dir: Path, tmp_path: Path, point: str, left: int
 ) -> None:
-    for number in range(150):
+    """Within the third transaction, or after it and before its bytes are released."""
+    for number in range(10):
         cancelled(acme, "shared", str(number), f"{number} more")
     expire()
     stays = read(acme, "shared", "stays", "0")
-    process = manage("cleanup", env={"DOCMILL_DATA_DIR": str(data_dir)})
-    eventually(lambda: BatchJob.objects.count() <= 130)
-    process.kill()
-    assert BatchJob.objects.count() > 1, "it was killed too late"
-    process = manage("cleanup", "--json", env={"DOCMILL_DATA_DIR": str(data_dir)})
-    assert process.wait() == 0
+    env = {"DATABASE_URL": live_database_url(), "DOCMILL_DATA_DIR": str(data_dir)}
+    process = launch(
+        [sys.executable, "-c", DIES, point],
+        log=tmp_path / "dies.log",
+        env={**os.environ, **env, "DJANGO_SETTINGS_MODULE": "config.settings"},
+    )
+    assert process.wait(60) == -signal.SIGKILL, (tmp_path / "dies.log").read_text()
+    assert BatchJob.objects.count() == left + 1
+    assert remove(expired()).jobs == left
     assert BatchJob.objects.get() == stays
     Blob.objects.update(created_at=Now() - timedelta(days=40))
     storage.remove_orphans()
-    assert on_disk(data_dir) == set(Blob.objects.values_list("sha256", flat=True))
     used = {blob for file in stays.files.all() for blob in (file.content, file.result.content)}
     assert set(Blob.objects.all()) == used
+    assert on_disk(data_dir) == {blob.sha256 for blob in used}
 
 
 # --- the other things ----------------------------------------------------------------------------

@@ -44,7 +44,7 @@ def lock_to_remove(ids: Sequence[UUID]) -> list[BatchJob]:
     """Those of the jobs that are there, locked with their files and the duplicates of these, which
     a deletion changes too."""
     mine = BatchFile.objects.filter(job__in=ids).values("pk")
-    copies = BatchFile.objects.filter(duplicate_of__job__in=ids).values("pk")
+    copies = BatchFile.objects.filter(duplicate_of__in=mine).values("pk")
     # Not against references: who submits the same bytes now holds them, and refers to these files.
     files = BatchFile.objects.select_for_update(of=("self",), no_key=True)
     list(files.filter(pk__in=mine.union(copies)).order_by("pk").values_list("pk"))
@@ -59,8 +59,10 @@ def remove_jobs(jobs: Iterable[BatchJob]) -> Removed:
     files = BatchFile.objects.filter(job__in=jobs)
     count = files.count()
     blobs = _blobs_of(jobs)
-    # Who submits the same bytes waits here, and then finds no file to be a duplicate of.
-    list(Blob.objects.select_for_update().filter(pk__in=blobs).order_by("pk").values_list("pk"))
+    # Who submits the same bytes waits for them, and then finds no file to be a duplicate of. In
+    # the order in which a submission locks them.
+    contents = Blob.objects.select_for_update().filter(pk__in=files.values("content"))
+    list(contents.order_by("sha256").values_list("pk"))
     BatchJob.objects.filter(pk__in=[job.pk for job in jobs]).delete()
     return Removed(count, frozenset(blobs))
 
