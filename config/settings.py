@@ -349,13 +349,64 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_MAX_TASKS_PER_CHILD = 200
 CELERY_TIMEZONE = TIME_ZONE
 # Recurring work. `manage.py beat` calls each function in its own process; seconds between calls.
+# `label` and `does` are what the admin shows of it.
 CELERY_BEAT_SCHEDULE = {
-    "sweep": {"task": "apps.queue.sweep.sweep", "schedule": SWEEP_SECONDS},
-    "raise_priorities": {"task": "apps.queue.sweep.raise_priorities", "schedule": 60.0},
-    "forget_workers": {"task": "apps.queue.sweep.forget_workers", "schedule": 600.0},
-    "remove_orphans": {"task": "apps.jobs.storage.remove_orphans", "schedule": 86400.0},
-    "remove_stale_uploads": {"task": "apps.jobs.storage.remove_stale_uploads", "schedule": 3600.0},
-    "trim_previews": {"task": "apps.jobs.previews.trim", "schedule": 600.0},
+    "sweep": {
+        "task": "apps.queue.sweep.sweep",
+        "schedule": SWEEP_SECONDS,
+        "options": {
+            "label": "Sweep the queue",
+            "does": "Takes files back from workers that are gone, and rings for those that wait.",
+        },
+    },
+    "raise_priorities": {
+        "task": "apps.queue.sweep.raise_priorities",
+        "schedule": 60.0,
+        "options": {
+            "label": "Raise priorities",
+            "does": "Moves files that have waited long forward, so that low priority ends too.",
+        },
+    },
+    "forget_workers": {
+        "task": "apps.queue.sweep.forget_workers",
+        "schedule": 600.0,
+        "options": {
+            "label": "Forget workers",
+            "does": "Removes workers from the list that were not heard of for ten minutes.",
+        },
+    },
+    "cleanup": {
+        "task": "apps.jobs.cleanup.cleanup",
+        "schedule": 3600.0,
+        "options": {
+            "label": "Clean up",
+            "does": "Removes jobs past their time, and idempotency keys and sessions that ran out.",
+        },
+    },
+    "remove_orphans": {
+        "task": "apps.jobs.storage.remove_orphans",
+        "schedule": 86400.0,
+        "options": {
+            "label": "Remove lost bytes",
+            "does": "Removes stored bytes that no file uses, which a killed process may leave.",
+        },
+    },
+    "remove_stale_uploads": {
+        "task": "apps.jobs.storage.remove_stale_uploads",
+        "schedule": 3600.0,
+        "options": {
+            "label": "Remove broken uploads",
+            "does": "Removes what uploads left that ended before they were whole, after a day.",
+        },
+    },
+    "trim_previews": {
+        "task": "apps.jobs.previews.trim",
+        "schedule": 600.0,
+        "options": {
+            "label": "Trim previews",
+            "does": "Keeps the pictures of pages within PREVIEW_CACHE_BYTES, those seen last.",
+        },
+    },
 }
 
 # --- logs and errors ----------------------------------------------------------------------------

@@ -2,18 +2,20 @@
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Any, ClassVar
+from functools import reduce
+from operator import or_
+from typing import Any, ClassVar, Self
 from uuid import UUID
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Count, F, FilteredRelation, Q, QuerySet, Sum
-from django.db.models.functions import Coalesce
+from django.db.models import Count, Exists, F, FilteredRelation, OuterRef, Q, QuerySet, Sum
+from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 
 from apps.accounts.models import OrganizationOwned, OrganizationQuerySet, User
 from apps.core.ids import uuid7
-from apps.jobs.states import COUNTED, FILE_STATES, OPEN, JobState
+from apps.jobs.states import CLOSED, COUNTED, FILE_STATES, OPEN, JobState
 from apps.processors.kinds import KINDS
 from apps.queue.models import Attempt, LeasedRow, LeasedRowQuerySet, Priority
 from apps.queue.states import READY, UNFINISHED
@@ -23,8 +25,30 @@ CONTAINERS = frozenset(kind.name for kind in KINDS.values() if kind.family in ("
 
 
 def expiry() -> datetime:
-    """When the results of a job that is submitted now may be removed."""
+    """When the results of a job that is submitted or ends now may be removed."""
     return timezone.now() + timedelta(days=settings.RESULT_RETENTION_DAYS)
+
+
+class BlobQuerySet(OrganizationQuerySet["Blob"]):
+    def unused(self) -> Self:
+        """Those that nothing refers to."""
+        return self.filter(files=None, results=None, searchable_results=None, checkpoints=None)
+
+    def used_by_none_but(self, jobs: QuerySet["BatchJob"]) -> Self:
+        """Blobs that `jobs` use, and nothing else does."""
+        ids = jobs.values("pk")
+        uses: list[tuple[QuerySet[Any], str, str]] = [
+            (BatchFile.objects.all(), "job__in", "content"),
+            (FileResult.objects.all(), "file__job__in", "content"),
+            (FileResult.objects.all(), "file__job__in", "searchable"),
+            (Checkpoint.objects.all(), "file__job__in", "content"),
+        ]
+        mine = (Q(pk__in=rows.filter(**{owner: ids}).values(field)) for rows, owner, field in uses)
+        others = (
+            Exists(rows.filter(**{field: OuterRef("pk")}).exclude(**{owner: ids}))
+            for rows, owner, field in uses
+        )
+        return self.filter(reduce(or_, mine)).exclude(reduce(or_, others))
 
 
 class Blob(OrganizationOwned):
@@ -37,7 +61,7 @@ class Blob(OrganizationOwned):
     size_bytes = models.BigIntegerField()
     created_at = models.DateTimeField(default=timezone.now)
 
-    objects: ClassVar[Any] = OrganizationQuerySet["Blob"].as_manager()
+    objects: ClassVar[Any] = BlobQuerySet.as_manager()
 
     class Meta:
         constraints = [
@@ -51,6 +75,14 @@ class Blob(OrganizationOwned):
 class BatchJobQuerySet(OrganizationQuerySet["BatchJob"]):
     def open(self) -> QuerySet["BatchJob"]:
         return self.filter(state__in=OPEN)
+
+    def removable(self) -> QuerySet["BatchJob"]:
+        """Jobs that have ended, and that nobody keeps."""
+        return self.filter(state__in=CLOSED, is_kept=False)
+
+    def expired(self) -> QuerySet["BatchJob"]:
+        """Those whose time is over, by the database's clock; what expired first comes first."""
+        return self.removable().filter(expires_at__lt=Now()).order_by("expires_at", "pk")
 
     def live(self, ids: Iterable[UUID]) -> dict[UUID, dict[str, Any]]:
         """For each of those jobs that is there: `total`, and its files by state; `begun`, the sum
@@ -128,6 +160,7 @@ class BatchJob(OrganizationOwned):
             models.Index(
                 fields=["created_at"], name="job_open", condition=Q(state__in=sorted(OPEN))
             ),
+            models.Index(fields=["is_kept", "expires_at", "id"], name="job_expiry"),
         ]
 
     def __str__(self) -> str:

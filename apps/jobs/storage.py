@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 RETRY_WHEN_FULL_SECONDS = 300
 STALE_UPLOAD_SECONDS = 24 * 3600
+RELEASED_TOGETHER = 50
 
 
 def _root() -> Path:
@@ -146,25 +147,34 @@ def sync_directory(directory: Path) -> None:
         os.close(descriptor)
 
 
-def release(blob_ids: Iterable[int]) -> int:
-    """Removes the bytes of those blobs that nothing refers to any more; how many went."""
-    removed = 0
-    for blob_id in blob_ids:
-        with transaction.atomic():
-            blob = Blob.objects.select_for_update().filter(pk=blob_id).first()
-            if blob is None or _is_used(blob):
-                continue
-            blob.delete()
-            path_of(blob).unlink(missing_ok=True)
-            # After the bytes: who draws a page meanwhile looks for those at the end.
-            shutil.rmtree(previews_of(blob), ignore_errors=True)
-            removed += 1
+def release(blob_ids: Iterable[int]) -> list[Blob]:
+    """Removes the bytes of those blobs that nothing refers to any more; those that went."""
+    ids = list(blob_ids)
+    removed, busy = [], []
+    for first in range(0, len(ids), RELEASED_TOGETHER):
+        portion = ids[first : first + RELEASED_TOGETHER]
+        # Who holds several waits for none: a submission may hold one and wait for another.
+        gone, seen = _release(portion, skip_locked=True)
+        removed += gone
+        busy += [pk for pk in portion if pk not in seen]
+    for pk in busy:
+        removed += _release([pk])[0]
     return removed
 
 
-def _is_used(blob: Blob) -> bool:
-    uses = (blob.files, blob.results, blob.searchable_results, blob.checkpoints)
-    return any(use.exists() for use in uses)
+@transaction.atomic
+def _release(ids: list[int], *, skip_locked: bool = False) -> tuple[list[Blob], set[int]]:
+    """Those of the blobs that went, and the ids of all that were looked at."""
+    blobs = list(Blob.objects.select_for_update(skip_locked=skip_locked).filter(pk__in=ids))
+    seen = {blob.pk for blob in blobs}
+    unused = set(Blob.objects.filter(pk__in=seen).unused().values_list("pk", flat=True))
+    gone = [blob for blob in blobs if blob.pk in unused]
+    Blob.objects.filter(pk__in=unused).delete()
+    for blob in gone:
+        path_of(blob).unlink(missing_ok=True)
+        # After the bytes: who draws a page meanwhile looks for those at the end.
+        shutil.rmtree(previews_of(blob), ignore_errors=True)
+    return gone, seen
 
 
 def release_on_commit(blob_ids: set[int]) -> None:
@@ -185,10 +195,8 @@ def remove_orphans() -> int:
     removed = sum(_remove_orphans_in(shelf) for shelf in blobs().glob("*/*"))
     remove_orphan_previews()
     since = timezone.now() - timedelta(seconds=STALE_UPLOAD_SECONDS)
-    unused = Blob.objects.filter(
-        files=None, results=None, searchable_results=None, checkpoints=None, created_at__lt=since
-    )
-    return removed + release(list(unused.values_list("pk", flat=True)))
+    unused = Blob.objects.filter(created_at__lt=since).unused()
+    return removed + len(release(list(unused.values_list("pk", flat=True))))
 
 
 def remove_orphan_previews() -> int:

@@ -1,6 +1,6 @@
 """Rows that workers lease, what is known of lanes and workers, and when recurring work last ran."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, ClassVar, Self
 
 from django.conf import settings
@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from apps.accounts.models import Organization, OrganizationOwned, OrganizationQuerySet
 from apps.core.ids import uuid7
+from apps.queue.recurring import Recurring, recurring
 from apps.queue.retry import Tally
 from apps.queue.states import READY, UNFINISHED, State
 
@@ -215,17 +216,75 @@ class WorkerNode(models.Model):
         return f"{self.host}:{self.pid}"
 
 
+RUN_LEASE = timedelta(minutes=1)
+"""How long a run of recurring work is taken to be alive after its beat has last said so."""
+SET_BACK = timedelta(seconds=5)
+"""What lies further in the future than it can was written before the clock was set back. Nearer, it
+may have been written while it was read: PostgreSQL takes the time before it looks at the rows."""
+
+
+class PeriodicRunQuerySet(models.QuerySet["PeriodicRun"]):
+    def scheduled(self) -> Self:
+        """Those that the settings have, with the database's time in `now`."""
+        return self.filter(pk__in=recurring()).annotate(now=Now())
+
+
 class PeriodicRun(models.Model):
-    """The latest run of a piece of recurring work; `slot` numbers its due times."""
+    """The latest run of a piece of recurring work. All times are by the database's clock.
+
+    `runs` numbers them: who began one can tell that another has begun since.
+    """
 
     name = models.CharField(primary_key=True, max_length=64)
-    slot = models.BigIntegerField(default=-1)
+    runs = models.PositiveBigIntegerField(default=0)
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
+    lease_expires_at = models.DateTimeField(null=True)
+    requested_at = models.DateTimeField(null=True)
     error = models.CharField(max_length=500, blank=True, default="")
+    now: datetime
+
+    objects: ClassVar[Any] = PeriodicRunQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = "schedule"
 
     def __str__(self) -> str:
-        return self.name
+        return self.recurring.label
+
+    @property
+    def recurring(self) -> Recurring:
+        return recurring()[self.name]
+
+    @property
+    def next_at(self) -> datetime | None:
+        """When it is due again; None: at once."""
+        if self.started_at is None or self.requested_at is not None:
+            return None
+        return self.started_at + self.recurring.every
+
+    def is_running(self, now: datetime) -> bool:
+        """Whether its beat has shown itself lately."""
+        if self.finished_at is not None or self.lease_expires_at is None:
+            return False
+        return now < self.lease_expires_at <= now + RUN_LEASE + SET_BACK
+
+    def was_cut_short(self, now: datetime) -> bool:
+        """Whether it began and its beat died."""
+        is_open = self.started_at is not None and self.finished_at is None
+        return is_open and not self.is_running(now)
+
+    def is_due(self, now: datetime) -> bool:
+        if self.is_running(now):
+            return False
+        if self.next_at is None or self.was_cut_short(now):
+            return True
+        return not now < self.next_at <= now + self.recurring.every + SET_BACK
+
+    def seconds_left(self, now: datetime) -> float:
+        """How long what is not due now is not due for sure."""
+        until = self.lease_expires_at if self.is_running(now) else self.next_at
+        return max(0.0, (until - now).total_seconds()) if until else 0.0
 
 
 def in_seconds(seconds: float) -> Any:

@@ -178,10 +178,15 @@ def test_a_sweep_does_not_wait_for_a_row_that_somebody_has_locked(acme: Organiza
     assert take_back_lost() == 1
 
 
-def test_beats_at_the_same_moment_run_a_slot_once() -> None:
-    runs: list[int] = []
-    for slot in range(10):
-        told = together([lambda: schedule.run_once("sweep", slot, lambda: runs.append(slot))] * 6)  # noqa: B023
-        assert told.count(True) == 1
-    assert runs == list(range(10))
-    assert PeriodicRun.objects.get().slot == 9
+def test_beats_at_the_same_moment_begin_a_run_once(settings: Settings) -> None:
+    entry = {"task": "", "schedule": 3600.0, "options": {"label": "", "does": ""}}
+    settings.CELERY_BEAT_SCHEDULE = {"sweep": entry}
+
+    def begin_if_due() -> bool:
+        [run] = schedule.scheduled_runs()
+        return run.is_due(run.now) and schedule.begin(run)
+
+    for runs in range(1, 11):
+        assert together([begin_if_due] * 6).count(True) == 1
+        assert PeriodicRun.objects.get().runs == runs
+        PeriodicRun.objects.update(started_at=None, lease_expires_at=None)

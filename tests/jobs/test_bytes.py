@@ -67,7 +67,7 @@ def test_missing_bytes_are_put_back_by_the_next_who_brings_them(
 
 def test_what_is_in_use_is_not_released(acme: Organization, data_dir: Path) -> None:
     blob = submit(acme, "text").files.get().content
-    assert storage.release([blob.pk, blob.pk + 1]) == 0
+    assert storage.release([blob.pk, blob.pk + 1]) == []
     assert on_disk(data_dir) == {blob.sha256}
 
 

@@ -213,11 +213,40 @@ def test_beat_takes_back_an_expired_lease_with_no_broker(
     lose_lease()
     first, second = (manage("beat", env=SETTINGS) for _ in range(2))
     eventually(lambda: BatchFile.objects.get().state == State.QUEUED)
-    run = PeriodicRun.objects.get(name="sweep").slot
-    eventually(lambda: PeriodicRun.objects.get(name="sweep").slot > run + 1)
+    run = PeriodicRun.objects.get(name="sweep").runs
+    eventually(lambda: PeriodicRun.objects.get(name="sweep").runs > run + 1)
     assert FileAttempt.objects.count() == 1
     assert PeriodicRun.objects.get(name="sweep").error == ""
     assert [first.terminate(seconds=5), second.terminate(seconds=5)] == [0, 0]
+
+
+def test_beat_catches_up_and_sweeps_while_something_takes_long(
+    acme: Organization, manage: Manage, valkey: Valkey
+) -> None:
+    """A daily entry that was missed runs at once, and here never ends."""
+    valkey.kill()
+    missed = Now() - timedelta(hours=30)
+    PeriodicRun.objects.create(name="remove_orphans", started_at=missed, finished_at=missed)
+    recent = Now() - timedelta(minutes=5)
+    PeriodicRun.objects.create(name="remove_stale_uploads", started_at=recent, finished_at=recent)
+    env = SETTINGS | {"DJANGO_SETTINGS_MODULE": "tests.queue.slow_settings"}
+    beat = manage("beat", env=env)
+    held = eventually(
+        lambda: PeriodicRun.objects.filter(name="remove_orphans", finished_at=None).first()
+    )
+    submit(acme, "0 a")
+    lose_lease()
+    eventually(lambda: BatchFile.objects.get().state == State.QUEUED, seconds=5)
+    # Killed in the middle: the next beat runs it again once its lease is over, and not before.
+    beat.kill()
+    beat = manage("beat", env=env)
+    swept = PeriodicRun.objects.get(name="sweep").runs
+    beat.wait_for(lambda: PeriodicRun.objects.get(name="sweep").runs > swept + 2)
+    assert PeriodicRun.objects.get(name="remove_orphans").runs == held.runs
+    PeriodicRun.objects.filter(name="remove_orphans").update(lease_expires_at=Now())
+    beat.wait_for("remove_orphans was cut short and runs again")
+    assert PeriodicRun.objects.get(name="remove_stale_uploads").runs == 0
+    assert beat.terminate(seconds=5) == 0
 
 
 @pytest.fixture

@@ -12,10 +12,18 @@ from django.utils.safestring import SafeString
 from apps.accounts.actor import Actor
 from apps.accounts.admin import OrganizationFilter
 from apps.accounts.models import User
-from apps.core.admin import LinkedFilter, MadeFilter, link_to, link_to_list, one_of
+from apps.core.admin import (
+    LinkedFilter,
+    MadeFilter,
+    link_to,
+    link_to_list,
+    one_of,
+    span,
+    state_of,
+)
 from apps.core.admin_actions import ServiceAction, ServiceAdmin
 from apps.jobs import services
-from apps.jobs.admin.common import CHANGE_JOB, DELETE_JOB, PRIORITY, operations, span, state_of
+from apps.jobs.admin.common import CHANGE_JOB, DELETE_JOB, PRIORITY, operations
 from apps.jobs.models import BatchFile, BatchJob
 from apps.jobs.states import CLOSED, JOB_STATES, OPEN
 from apps.queue.models import Priority

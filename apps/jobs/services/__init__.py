@@ -3,13 +3,13 @@
 from apps.jobs.services.closing import count_end, mark_started, pause_by_system, recount
 from apps.jobs.services.controlling import (
     cancel_job,
-    delete_job,
     discard_job,
     keep_job,
     pause_job,
     prioritize_job,
     resume_job,
 )
+from apps.jobs.services.removing import delete_job
 from apps.jobs.services.rerunning import requeue_job, retry_job, runs_again
 from apps.jobs.services.submitting import (
     Replayable,

@@ -12,7 +12,7 @@ from django.db import connection, transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
-from apps.jobs.models import BatchFile, BatchJob, Completion
+from apps.jobs.models import BatchFile, BatchJob, Completion, expiry
 from apps.jobs.states import COUNTED, COUNTERS, DUPLICATE, OPEN, JobState, outcome
 from apps.queue.claim import CLOCK, stored
 from apps.queue.states import READY
@@ -61,7 +61,7 @@ def close_if_done(job_id: UUID) -> JobState:
     if state is None or job.state not in OPEN:
         return JobState(job.state)
     BatchJob.objects.filter(pk=job.pk, state__in=OPEN).update(
-        state=state, finished_at=Now(), revision=F("revision") + 1
+        state=state, finished_at=Now(), expires_at=expiry(), revision=F("revision") + 1
     )
     _note_end(job, state)
     logger.info("job %s is %s: %s", job.pk, state, job.counts)

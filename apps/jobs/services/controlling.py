@@ -1,4 +1,4 @@
-"""What people do to a job, or to some files of it: cancel, pause, resume, move up, keep, delete.
+"""What people do to a job, or to some files of it: cancel, pause, resume, move up, keep.
 
 Each takes `only`, files of the job: then it is done to these alone, and the rest stays as it is.
 """
@@ -14,12 +14,11 @@ from django.utils import timezone
 from apps.accounts.actor import Actor
 from apps.audit.services import record
 from apps.core.errors import NotFound
-from apps.jobs import storage
 from apps.jobs.errors import JobFinished, JobUnfinished, NothingToDiscard
 from apps.jobs.models import BatchFile, BatchJob
 from apps.jobs.services import reuse
 from apps.jobs.services.closing import close_if_done
-from apps.jobs.states import CLOSED, OPEN, JobState
+from apps.jobs.states import OPEN, JobState
 from apps.queue.doorbell import ring_on_commit
 from apps.queue.models import Priority
 from apps.queue.states import READY, UNFINISHED, State
@@ -178,38 +177,6 @@ def discard_job(*, actor: Actor, job: BatchJob) -> BatchJob:
         note(actor, job, "job.discard")
         job.refresh_from_db()
     return job
-
-
-def delete_job(*, actor: Actor, job: BatchJob) -> None:
-    """Deletes the job, its files, results, and bytes that nothing else uses.
-
-    Raises Forbidden, or JobUnfinished while any file waits or runs.
-    """
-    actor.require("delete", "jobs", created_by_id=job.created_by_id)
-    with transaction.atomic():
-        remove_job(job)
-        note(actor, job, "job.delete", name=job.name, files=job.total)
-
-
-def remove_job(job: BatchJob) -> int:
-    """The same for whoever may; how many files went. In the caller's transaction."""
-    files = list(
-        BatchFile.objects.select_for_update(of=("self",))
-        .filter(job=job)
-        .order_by("id")
-        .select_related("result")
-        .prefetch_related("checkpoints")
-    )
-    current = locked(job)
-    if current.state not in CLOSED:
-        raise JobUnfinished("Cancel the job first, or wait for it to finish.")
-    reuse.let_go_of(current)
-    blobs = {file.content_id for file in files if file.content_id}
-    blobs = blobs.union(*(file.result.blob_ids for file in files if hasattr(file, "result")))
-    blobs |= {stage.content_id for file in files for stage in file.checkpoints.all()}
-    current.delete()
-    storage.release_on_commit(blobs)
-    return len(files)
 
 
 def all_locked(job: BatchJob) -> list[BatchFile]:

@@ -1,0 +1,78 @@
+"""Jobs go, with everything that is theirs and the bytes that nothing else uses."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.db import transaction
+
+from apps.accounts.actor import Actor
+from apps.core.errors import NotFound
+from apps.jobs import storage
+from apps.jobs.errors import JobUnfinished
+from apps.jobs.models import BatchFile, BatchJob, Blob, Checkpoint, FileResult
+from apps.jobs.services import reuse
+from apps.jobs.services.controlling import note
+from apps.jobs.states import CLOSED
+
+
+@dataclass(frozen=True)
+class Removed:
+    """How many files went, and the blobs that they rested on: to be released after the commit."""
+
+    files: int
+    blobs: frozenset[int]
+
+
+def delete_job(*, actor: Actor, job: BatchJob) -> None:
+    """Deletes the job, its files, results, and bytes that nothing else uses.
+
+    Raises Forbidden, or JobUnfinished while any file waits or runs.
+    """
+    actor.require("delete", "jobs", created_by_id=job.created_by_id)
+    with transaction.atomic():
+        found = lock_to_remove([job.pk])
+        if not found:
+            raise NotFound("There is no such job.")
+        if found[0].state not in CLOSED:
+            raise JobUnfinished("Cancel the job first, or wait for it to finish.")
+        storage.release_on_commit(set(remove_jobs(found).blobs))
+        note(actor, job, "job.delete", name=job.name, files=job.total)
+
+
+def lock_to_remove(ids: Sequence[UUID]) -> list[BatchJob]:
+    """Those of the jobs that are there, locked with their files and the duplicates of these, which
+    a deletion changes too."""
+    mine = BatchFile.objects.filter(job__in=ids).values("pk")
+    copies = BatchFile.objects.filter(duplicate_of__in=mine).values("pk")
+    # Not against references: who submits the same bytes now holds them, and refers to these files.
+    files = BatchFile.objects.select_for_update(of=("self",), no_key=True)
+    list(files.filter(pk__in=mine.union(copies)).order_by("pk").values_list("pk"))
+    return list(BatchJob.objects.select_for_update().filter(pk__in=ids).order_by("pk"))
+
+
+def remove_jobs(jobs: Iterable[BatchJob]) -> Removed:
+    """Deletes closed jobs that `lock_to_remove` has locked. In the caller's transaction."""
+    jobs = list(jobs)
+    for job in jobs:
+        reuse.let_go_of(job)
+    files = BatchFile.objects.filter(job__in=jobs)
+    count = files.count()
+    blobs = _blobs_of(jobs)
+    # Who submits the same bytes waits for them, and then finds no file to be a duplicate of. In
+    # the order in which a submission locks them.
+    contents = Blob.objects.select_for_update().filter(pk__in=files.values("content"))
+    list(contents.order_by("sha256").values_list("pk"))
+    BatchJob.objects.filter(pk__in=[job.pk for job in jobs]).delete()
+    return Removed(count, frozenset(blobs))
+
+
+def _blobs_of(jobs: list[BatchJob]) -> set[int]:
+    """What their files, results and checkpoints rest on."""
+    used: set[int | None] = set()
+    used.update(BatchFile.objects.filter(job__in=jobs).values_list("content", flat=True))
+    results = FileResult.objects.filter(file__job__in=jobs)
+    for pair in results.values_list("content", "searchable"):
+        used.update(pair)
+    used.update(Checkpoint.objects.filter(file__job__in=jobs).values_list("content", flat=True))
+    return {pk for pk in used if pk is not None}
