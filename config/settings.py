@@ -353,6 +353,7 @@ CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "apps.queue.sweep.sweep", "schedule": SWEEP_SECONDS},
     "raise_priorities": {"task": "apps.queue.sweep.raise_priorities", "schedule": 60.0},
     "forget_workers": {"task": "apps.queue.sweep.forget_workers", "schedule": 600.0},
+    "count_throughput": {"task": "apps.queue.throughput.roll_up", "schedule": 60.0},
     "remove_orphans": {"task": "apps.jobs.storage.remove_orphans", "schedule": 86400.0},
     "remove_stale_uploads": {"task": "apps.jobs.storage.remove_stale_uploads", "schedule": 3600.0},
     "trim_previews": {"task": "apps.jobs.previews.trim", "schedule": 600.0},
