@@ -18,6 +18,7 @@ from benchmarks.job_lists import scratch_database
 
 BOARD = "/admin/queue/board/"
 WORKERS, SLOTS, PAUSES = 40, 3, 40
+JOBS = 20
 DAYS = 30
 AIM_MS = 300
 
@@ -56,7 +57,6 @@ def build(attempts: int) -> None:
 
     from apps.accounts.models import User
     from apps.accounts.services import create_organization, create_user
-    from apps.jobs.models import BatchFile, BatchJob
     from apps.queue.models import Pause, PeriodicRun, WorkerNode
 
     now = timezone.now()
@@ -71,23 +71,32 @@ def build(attempts: int) -> None:
         WorkerNode(id=uuid.uuid4(), host=f"mill{n}", pid=n, lanes=["default"], slots=SLOTS)
         for n in range(WORKERS)
     )
-    job = BatchJob.objects.create(organization=owners[0], operation="extract", total=50)
-    template = BatchFile.objects.create(
-        organization=owners[0],
-        job=job,
+    for number in range(JOBS):
+        file = file_of(owners[number], workers[number].pk)
+        copy_files(file, attempts // 5 // JOBS)
+        copy_attempts(attempt_at(file), attempts // JOBS, offset=number / JOBS)
+    running(workers)
+    with connection.cursor() as cursor:
+        cursor.execute("VACUUM ANALYZE" if connection.vendor == "postgresql" else "ANALYZE")
+
+
+def file_of(owner: Any, worker_id: uuid.UUID) -> Any:
+    """A file in a job of its own."""
+    from django.utils import timezone
+
+    from apps.jobs.models import BatchFile, BatchJob
+
+    return BatchFile.objects.create(
+        organization=owner,
+        job=BatchJob.objects.create(organization=owner, operation="extract", total=1),
         position=1,
         name="harbour-log.pdf",
         kind="pdf",
         lane="default",
         state="succeeded",
-        worker_id=workers[0].pk,
-        finished_at=now,
+        worker_id=worker_id,
+        finished_at=timezone.now(),
     )
-    copy_files(template, attempts // 5)
-    copy_attempts(attempt_at(template), attempts)
-    running(workers)
-    with connection.cursor() as cursor:
-        cursor.execute("VACUUM ANALYZE" if connection.vendor == "postgresql" else "ANALYZE")
 
 
 def attempt_at(file: Any) -> Any:
@@ -121,16 +130,18 @@ def copy_files(template: Any, count: int) -> None:
     )
 
 
-def copy_attempts(template: Any, count: int) -> None:
-    ended = ago(f"n * {DAYS * 86400 / count}")
+def copy_attempts(template: Any, count: int, *, offset: float) -> None:
+    """Evenly over the days; `offset` tells those of different jobs apart, in parts of a step."""
+    step = DAYS * 86400 / count
+    ended = f"(n + {offset}) * {step}"
     insert(
         template,
         count,
         {
             "id": new_id(),
             "lease_token": new_id(),
-            "ended_at": ended,
-            "started_at": ago(f"n * {DAYS * 86400 / count} + 1 + n % 7"),
+            "ended_at": ago(ended),
+            "started_at": ago(f"{ended} + 1 + n % 7"),
             "outcome": "CASE WHEN n % 50 = 0 THEN 'failed' WHEN n % 30 = 0 THEN 'retry' "
             "ELSE 'succeeded' END",
         },

@@ -127,8 +127,7 @@ def _names(places: Sequence[str]) -> Iterator[str]:
     every = -(-len(places) // LABELS) or 1
     for n in range(0, len(places), every):
         x = LEFT + step * (n + 0.5)
-        anchor = "start" if n == 0 else "middle"
-        where = f'x="{x:.1f}" y="{HEIGHT - 6}" text-anchor="{anchor}"'
+        where = f'x="{x:.1f}" y="{HEIGHT - 6}" text-anchor="middle"'
         yield f"<text {where}>{escape(places[n])}</text>"
 
 

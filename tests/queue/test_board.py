@@ -193,6 +193,7 @@ def test_what_ended_is_drawn_and_told(operator: Client, acme: Organization) -> N
     attempts(file, *[timezone.now()] * 3)
     attempts(file, timezone.now(), outcome="quarantined", seconds=6)
     attempts(file, timezone.now() - timedelta(days=3), outcome="retry")
+    assert "svg class=" not in operator.get(BOARD).content.decode()
     roll_up()
     words = text_of(operator.get(BOARD).content.decode())
     assert "4 attempts ended: 3 succeeded, 1 failed. Average run: 3.0 s." in words
