@@ -375,6 +375,14 @@ CELERY_BEAT_SCHEDULE = {
             "does": "Removes workers from the list that were not heard of for ten minutes.",
         },
     },
+    "count_throughput": {
+        "task": "apps.queue.throughput.roll_up",
+        "schedule": 60.0,
+        "options": {
+            "label": "Count what ended",
+            "does": "Adds up the attempts of each minute for the charts of the queue's board.",
+        },
+    },
     "cleanup": {
         "task": "apps.jobs.cleanup.cleanup",
         "schedule": 3600.0,

@@ -1,10 +1,12 @@
 """Which lanes there are, how much of each may run at once, and where a new row stands in line."""
 
 from django.conf import settings
+from django.db import transaction
 from django.db.models import Max, Min
 from django.db.models.functions import Now
 
-from apps.accounts.models import Organization
+from apps.accounts.models import Organization, User
+from apps.audit.services import record
 from apps.queue.handlers import handler_classes
 from apps.queue.models import FairShare, Lane, LeasedRow, Pause, in_seconds
 
@@ -48,6 +50,33 @@ def free_places(lane: str) -> int:
     if row is not None and row.max_running is not None:
         limit = row.max_running
     return int(max(0, limit - running_count(lane)))
+
+
+@transaction.atomic
+def set_limits(
+    *, by: User, lane: str, max_running: int | None, max_running_per_organization: int | None
+) -> Lane:
+    """How many rows of `lane` may run at once, over all workers and of one organization; None is
+    the setting's for the first, and none for the second. What runs goes on.
+
+    Raises ValueError for a lane that does not exist.
+    """
+    if lane not in lane_names():
+        raise ValueError(f"There is no lane {lane}.")
+    limits = {
+        "max_running": max_running,
+        "max_running_per_organization": max_running_per_organization,
+    }
+    row, _ = Lane.objects.update_or_create(name=lane, defaults=limits)
+    record(
+        organization=None,
+        actor=by,
+        action="queue.limit",
+        target="lane",
+        target_id=lane,
+        detail=limits,
+    )
+    return row
 
 
 def pause_for(lane: str, *, seconds: float, reason: str) -> None:

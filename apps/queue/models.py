@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Self
 
 from django.conf import settings
 from django.db import models
+from django.db.models.expressions import RawSQL
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -27,12 +28,22 @@ PRIORITIES = {label: value for value, label in Priority.choices}
 """What callers write for a priority -> what is stored."""
 
 
+IS_READY = "state IN ({})".format(", ".join(f"'{state}'" for state in sorted(READY)))
+"""With the states as literals: for a list of parameters, SQLite uses no index of ready rows."""
+
+
 class LeasedRowQuerySet(OrganizationQuerySet[Any]):
+    def ready(self) -> Self:
+        """What waits, held back or not. Found by the index of it, so joined to no other table."""
+        return self.filter(RawSQL(IS_READY, (), models.BooleanField()))  # noqa: S611  our own names
+
     def claimable(self, lane: str) -> Self:
         """What a worker of `lane` may start now, best first: priority, fair rank, age."""
-        return self.filter(
-            lane=lane, state__in=READY, is_held=False, available_at__lte=Now()
-        ).order_by("priority", "fair_rank", "id")
+        return (
+            self.ready()
+            .filter(lane=lane, is_held=False, available_at__lte=Now())
+            .order_by("priority", "fair_rank", "id")
+        )
 
     def running(self) -> Self:
         return self.filter(state=State.RUNNING)
@@ -93,6 +104,12 @@ class LeasedRow(OrganizationOwned):
                 name="%(class)s_running",
                 condition=models.Q(state=State.RUNNING),
             ),
+            # Answers by itself what waits in each lane, since when, and what of it is held back.
+            models.Index(
+                fields=["lane", "state", "is_held", "available_at"],
+                name="%(class)s_waiting",
+                condition=models.Q(state__in=[State.QUEUED, State.RETRY_WAIT]),
+            ),
         ]
 
     @property
@@ -127,7 +144,10 @@ class Attempt(models.Model):
 
     class Meta:
         abstract = True
-        indexes = [models.Index(fields=["ended_at"], name="%(class)s_ended")]
+        indexes = [
+            models.Index(fields=["ended_at"], name="%(class)s_ended"),
+            models.Index(fields=["worker_id", "id"], name="%(class)s_worker"),
+        ]
 
 
 class Lane(models.Model):
@@ -137,8 +157,21 @@ class Lane(models.Model):
     max_running = models.PositiveSmallIntegerField(null=True, blank=True)
     max_running_per_organization = models.PositiveSmallIntegerField(null=True, blank=True)
 
+    class Meta:
+        verbose_name = "lane's limits"
+        verbose_name_plural = "limits of lanes"
+
     def __str__(self) -> str:
         return self.name
+
+
+class Board(Lane):
+    """No rows of its own: who may see the board of the queue, and where the admin lists it."""
+
+    class Meta:
+        proxy = True
+        default_permissions = ("view",)
+        verbose_name = verbose_name_plural = "board"
 
 
 class PauseQuerySet(models.QuerySet["Pause"]):
@@ -212,8 +245,42 @@ class WorkerNode(models.Model):
     started_at = models.DateTimeField(default=timezone.now)
     seen_at = models.DateTimeField(default=timezone.now)
 
+    now: datetime  # where a query brings the database's time
+
+    class Meta:
+        verbose_name = "worker"
+
     def __str__(self) -> str:
         return f"{self.host}:{self.pid}"
+
+
+class Throughput(models.Model):
+    """How many attempts ended in the minute or the hour from `start`, and how many seconds they ran
+    together. Counted from the attempts, and kept when they are gone: see `throughput`."""
+
+    class Size(models.IntegerChoices):
+        """In seconds."""
+
+        MINUTE = 60
+        HOUR = 3600
+
+    size = models.PositiveSmallIntegerField(choices=Size)
+    start = models.DateTimeField()
+    attempts_of = models.CharField(max_length=64)  # the label of their model
+    lane = models.CharField(max_length=16)
+    outcome = models.CharField(max_length=12)
+    count = models.PositiveIntegerField()
+    seconds = models.FloatField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["size", "start", "attempts_of", "lane", "outcome"], name="one_throughput"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.count} {self.outcome} in {self.lane} from {self.start}"
 
 
 RUN_LEASE = timedelta(minutes=1)

@@ -13,7 +13,6 @@ from apps.queue.handlers import handler_classes
 from apps.queue.lanes import due_count, free_places, lane_names
 from apps.queue.models import Priority, WorkerNode
 from apps.queue.settle import take_back
-from apps.queue.states import READY
 
 BATCH = 200
 AGING = (
@@ -57,9 +56,8 @@ def raise_priorities() -> int:
     lifted = 0
     for handler in handler_classes():
         for old, waited, new in AGING:
-            lifted += handler.model.objects.filter(
-                state__in=READY, priority=old, created_at__lt=Now() - waited
-            ).update(priority=new)
+            waiting = handler.model.objects.ready().filter(priority=old)
+            lifted += waiting.filter(created_at__lt=Now() - waited).update(priority=new)
     return lifted
 
 

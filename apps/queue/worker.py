@@ -46,6 +46,7 @@ def register(lanes: list[str], slots: int) -> None:
             "pid": os.getpid(),
             "lanes": lanes,
             "slots": slots,
+            "version": settings.VERSION,
             "seen_at": Now(),
         },
     )

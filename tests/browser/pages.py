@@ -116,6 +116,12 @@ def choose_action(name: str) -> Callable[[Page], None]:
     return choose
 
 
+def pause_without_a_reason(page: Page) -> None:
+    page.evaluate("document.querySelector('form[method=post] [required]').required = false")
+    page.get_by_role("button", name="Pause").click()
+    page.locator(".errornote").wait_for()
+
+
 SESSIONS = (
     Shown("sign-in", "/sign-in", NOBODY),
     Shown("wrong password", "/sign-in", NOBODY, prepare=wrong_password),
@@ -216,10 +222,19 @@ MODELS = (
     "jobs/batchjob",
     "jobs/batchfile",
     "jobs/fileattempt",
+    "queue/lane",
+    "queue/workernode",
     "auth/group",
 )
+BOARD = "/admin/queue/board/"
 ADMIN = (
     Shown("admin", "/admin/"),
+    Shown("board", BOARD),
+    Shown("board, a table", BOARD, prepare=click(".charts summary")),
+    Shown("board, pause", f"{BOARD}pause/?lane=ocr"),
+    Shown("board, pause without a reason", f"{BOARD}pause/", prepare=pause_without_a_reason),
+    Shown("board, resume", BOARD, prepare=click("a[href*=resume]")),
+    Shown("board, limits", BOARD, prepare=click("a[aria-label^='Limit of email']")),
     *(Shown(f"admin {model}", f"/admin/{model}/") for model in MODELS),
     *(
         Shown(f"admin {model} one", f"/admin/{model}/", prepare=click("#result_list tbody th a"))

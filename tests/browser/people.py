@@ -5,6 +5,8 @@ import json
 from apps.accounts.models import Organization, User
 from apps.accounts.roles import Role
 from apps.accounts.services import add_member, create_api_key, create_organization, create_user
+from apps.queue.lanes import set_limits
+from apps.queue.pauses import pause
 
 PASSWORD = "a mill by the harbour"
 OFFICE = "Harbour Office"
@@ -26,6 +28,9 @@ def make() -> None:
     workshop = create_organization(name=WORKSHOP, owner=_user("wendy"))
     elsewhere = create_organization(name=ELSEWHERE, owner=_user("charlie"))
     _user("nora")  # has nothing yet
+    pause(by=admin, lane="email", reason="The mail server moves to the new building.")
+    pause(by=admin, lane="sync", organization=elsewhere, reason="Asked for by the trust.")
+    set_limits(by=admin, lane="export", max_running=2, max_running_per_organization=1)
     print(json.dumps({each.name: _key(each) for each in (office, workshop, elsewhere)}))  # noqa: T201
 
 

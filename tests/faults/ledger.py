@@ -15,7 +15,7 @@ WATCHED = (
     ("jobs_batchjob", "UPDATE OF state", "NEW.id", "NEW.run", "OLD.state", "NEW.state"),
     ("jobs_batchfile", "UPDATE OF state", "NEW.id", "NEW.run", "OLD.state", "NEW.state"),
     ("jobs_fileresult", "INSERT", "NEW.file_id", "NEW.run", "''", "'made'"),
-    ("queue_periodicrun", "UPDATE OF slot", "NEW.name", "0", "OLD.slot", "NEW.slot"),
+    ("queue_periodicrun", "UPDATE OF runs", "NEW.name", "0", "OLD.runs", "NEW.runs"),
 )
 
 

@@ -3,20 +3,62 @@
 # Django's admin classes are generic for the type checker only, not when they run.
 # mypy: disable-error-code="type-arg"
 
+import uuid
+from typing import Any
+
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import OuterRef, QuerySet, Subquery, TextField, Value
+from django.db.models.functions import Cast, Concat
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from apps.core.admin import LinkedFilter, MadeFilter, ReadOnly, link_to, one_of, span, state_of
+from apps.core.admin import (
+    LinkedFilter,
+    MadeFilter,
+    ReadOnly,
+    TextFilter,
+    link_to,
+    link_to_list,
+    one_of,
+    span,
+    state_of,
+)
 from apps.jobs.admin.common import LANE
 from apps.jobs.models import FileAttempt
+from apps.queue.models import WorkerNode
 from apps.queue.retry import FailureClass
 
 MEGABYTE = 1024 * 1024
 OUTCOMES = ("succeeded", "retry", "failed", "quarantined", "cancelled")
 """How an attempt ends; `retry` when its file is tried again."""
+
+
+class WorkerFilter(TextFilter):
+    """By a worker's whole id, which an index finds, also when the worker is gone."""
+
+    title = "worker"
+    parameter_name = "worker_id"
+    asks_for = "Worker's id"
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
+        if not self.value():
+            return queryset
+        worker_id = self._id()
+        return queryset.filter(worker_id=worker_id) if worker_id else queryset.none()
+
+    def found(self) -> str:
+        if not self.value():
+            return ""
+        worker = WorkerNode.objects.filter(pk__in=[self._id()]).first()
+        return str(worker) if worker else "no worker that is known now"
+
+    def _id(self) -> uuid.UUID | None:
+        try:
+            return uuid.UUID(self.value() or "")
+        except ValueError:
+            return None
 
 
 @admin.register(FileAttempt)
@@ -29,6 +71,7 @@ class FileAttemptAdmin(ReadOnly):
         "job_link",
         "organization_link",
         "lane",
+        "worker",
         "started_at",
         "took",
         "memory",
@@ -39,6 +82,7 @@ class FileAttemptAdmin(ReadOnly):
         one_of("outcome", OUTCOMES),
         one_of("failure_class", tuple(FailureClass)),
         LANE,
+        WorkerFilter,
         MadeFilter,
         ("row", LinkedFilter),
     )
@@ -59,11 +103,27 @@ class FileAttemptAdmin(ReadOnly):
         ("When", {"fields": ("started_at", "ended_at", "took")}),
         ("Used", {"fields": ("memory", "processor_time")}),
         ("Traceback", {"fields": ("traceback_shown",)}),
-        ("Queue", {"fields": ("lane", "worker_id", "lease_token")}),
+        ("Queue", {"fields": ("lane", "worker", "worker_id", "lease_token")}),
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
-        return super().get_queryset(request).defer("traceback")
+        # What is left of a worker that has ended is its id.
+        known = WorkerNode.objects.filter(pk=OuterRef("worker_id"))
+        name = Concat("host", Value(":"), Cast("pid", TextField()))
+        attempts = super().get_queryset(request).defer("traceback")
+        named: QuerySet = attempts.annotate(worker_name=Subquery(known.values_list(name)))
+        return named
+
+    @admin.display(description="worker")
+    def worker(self, attempt: Any) -> SafeString | str:
+        if not attempt.worker_name:
+            text = f"ended ({str(attempt.worker_id)[:8]})"
+            return link_to_list(FileAttempt, text, worker_id=attempt.worker_id)
+        return format_html(
+            '<a href="{}">{}</a>',
+            reverse("admin:queue_workernode_change", args=[attempt.worker_id]),
+            attempt.worker_name,
+        )
 
     @admin.display(description="attempt")
     def attempt(self, attempt: FileAttempt) -> str:

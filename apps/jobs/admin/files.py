@@ -27,6 +27,7 @@ from apps.jobs.states import FILE_STATES
 from apps.queue.retry import FailureClass
 from apps.queue.states import State
 
+HELD = ((True, "Held back"), (False, "Not held back"))
 RETRIED = (State.FAILED, State.CANCELLED, State.QUARANTINED)
 
 
@@ -57,6 +58,7 @@ class BatchFileAdmin(ServiceAdmin):
         one_of("error_class", tuple(FailureClass)),
         LANE,
         PRIORITY,
+        one_of("is_held", HELD, title="held back"),
         one_of("job__operation", operations, title="operation"),
         MadeFilter,
         OrganizationFilter,
@@ -75,7 +77,18 @@ class BatchFileAdmin(ServiceAdmin):
     fieldsets = (
         (
             None,
-            {"fields": ("id", "name", "job_link", "organization_link", "position")},
+            {
+                "fields": (
+                    "id",
+                    "name",
+                    "job_link",
+                    "organization_link",
+                    "position",
+                    "parent_link",
+                    "duplicate_of_link",
+                    "waits_for_link",
+                )
+            },
         ),
         ("Content", {"fields": ("kind", "content_type", "size", "sha256")}),
         ("State", {"fields": ("state_shown", "stage", "progress_shown", "attempts_link")}),
@@ -131,6 +144,18 @@ class BatchFileAdmin(ServiceAdmin):
     def organization_link(self, file: BatchFile) -> SafeString | str:
         return link_to(file.organization)
 
+    @admin.display(description="found in")
+    def parent_link(self, file: BatchFile) -> SafeString | str:
+        return link_to(file.parent)
+
+    @admin.display(description="has the result of")
+    def duplicate_of_link(self, file: BatchFile) -> SafeString | str:
+        return link_to(file.duplicate_of)
+
+    @admin.display(description="waits for the end of")
+    def waits_for_link(self, file: BatchFile) -> SafeString | str:
+        return link_to(file.waits_for)
+
     @admin.display(description="size")
     def size(self, file: BatchFile) -> str:
         return filesizeformat(file.size_bytes)
@@ -154,6 +179,7 @@ class BatchFileAdmin(ServiceAdmin):
             "held back": file.is_held,
             "in need of much memory": file.is_heavy,
             "to be cancelled": file.cancel_requested,
+            "never shared with the same bytes of others": not file.work_key,
         }
         return ", ".join(name for name, is_set in flags.items() if is_set) or "none"
 

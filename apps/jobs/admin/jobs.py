@@ -6,8 +6,8 @@
 import json
 
 from django.contrib import admin
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
 
 from apps.accounts.actor import Actor
 from apps.accounts.admin import OrganizationFilter
@@ -28,6 +28,8 @@ from apps.jobs.models import BatchFile, BatchJob
 from apps.jobs.states import CLOSED, JOB_STATES, OPEN
 from apps.queue.models import Priority
 
+BREAK = mark_safe("<br>")
+
 
 def _cancel(user: User, job: BatchJob) -> None:
     services.cancel_job(actor=Actor.operator(user, job.organization), job=job)
@@ -39,6 +41,10 @@ def _retry(user: User, job: BatchJob) -> None:
 
 def _delete(user: User, job: BatchJob) -> None:
     services.delete_job(actor=Actor.operator(user, job.organization), job=job)
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count} {state}" for state, count in counts.items() if count)
 
 
 @admin.register(BatchJob)
@@ -81,6 +87,11 @@ class BatchJobAdmin(ServiceAdmin):
             "When",
             {"fields": ("created_at", "started_at", "finished_at", "took", "expires_at")},
         ),
+        (
+            "Control",
+            {"fields": ("paused_shown", "pause_reason", "paused_at", "is_kept", "discarded_at")},
+        ),
+        ("Ends", {"fields": ("completions_shown",)}),
         ("Inside", {"fields": ("run", "revision")}),
     )
     service_actions = (
@@ -133,8 +144,26 @@ class BatchJobAdmin(ServiceAdmin):
 
     @admin.display(description="files by state")
     def counts_shown(self, job: BatchJob) -> str:
-        told = [f"{count} {state}" for state, count in job.counts.items() if count]
-        return ", ".join(told) or "none has ended"
+        return _counts(job.counts) or "none has ended"
+
+    @admin.display(description="paused last by")
+    def paused_shown(self, job: BatchJob) -> SafeString | str:
+        if job.paused_at is None:
+            return "never paused"
+        return link_to(job.paused_by) if job.paused_by else "Docmill"
+
+    @admin.display(description="ends of its runs")
+    def completions_shown(self, job: BatchJob) -> SafeString | str:
+        told = [
+            (
+                end.run,
+                end.created_at.strftime("%Y-%m-%d %H:%M:%S %Z"),
+                end.state,
+                _counts(end.counts),
+            )
+            for end in job.completions.order_by("run")
+        ]
+        return format_html_join(BREAK, "Run {}, {}: {} ({})", told) or "none has ended"
 
     @admin.display(description="organization")
     def organization_link(self, job: BatchJob) -> SafeString | str:
