@@ -6,7 +6,7 @@
 import re
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib import admin, messages
@@ -264,6 +264,21 @@ def link_to_list(model: type[Model], text: str, **filters: object) -> SafeString
     opts = model._meta
     url = reverse(f"admin:{opts.app_label}_{opts.model_name}_changelist", query=filters)
     return format_html('<a href="{}">{}</a>', url, text)
+
+
+def span(start: datetime | None, end: datetime | None) -> str:
+    """The time between two moments, in seconds below a minute; `-` while there is no end."""
+    if start is None or end is None:
+        return "-"
+    seconds = (end - start).total_seconds()
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min {rest} s"
+
+
+def state_of(name: str) -> SafeString:
+    return format_html('<span class="state state-{}">{}</span>', name, name.replace("_", " "))
 
 
 def _uuid(term: str) -> uuid.UUID | None:

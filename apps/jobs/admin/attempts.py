@@ -9,8 +9,8 @@ from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from apps.core.admin import LinkedFilter, MadeFilter, ReadOnly, link_to, one_of
-from apps.jobs.admin.common import LANE, span, state_of
+from apps.core.admin import LinkedFilter, MadeFilter, ReadOnly, link_to, one_of, span, state_of
+from apps.jobs.admin.common import LANE
 from apps.jobs.models import FileAttempt
 from apps.queue.retry import FailureClass
 
