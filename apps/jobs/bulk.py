@@ -22,7 +22,7 @@ from apps.jobs.models import BatchFile, BatchJob, BulkTarget
 from apps.jobs.services.controlling import all_locked, locked
 from apps.jobs.verbs import FILE_VERBS, JOB_VERBS, Deed, Verb
 from apps.queue.handlers import Control, RunFailed, RunStopped
-from apps.queue.models import WorkItem
+from apps.queue.models import Priority, WorkItem
 from apps.queue.retry import Failure, FailureClass
 from apps.queue.work_items import ORGANIZATIONS, step, submit_work, tell_organizations
 
@@ -40,6 +40,13 @@ CHANGED = "It does not match the filter any more."
 STILL = ("state", "error_class")
 """Filters that a row has to match still when its turn comes: the others hold for good, or nobody
 would wonder."""
+FILTER_NAMES = {
+    "q": "search",
+    "made": "made in the past",
+    "job__operation": "operation",
+    "job__id__exact": "job",
+    "created_by__id__exact": "made by user",
+}
 VERBS = {"jobs": JOB_VERBS, "files": FILE_VERBS}
 
 Row = BatchJob | BatchFile
@@ -118,7 +125,7 @@ def request_bulk(
     item, is_new = submit_work(
         by=by,
         kind=KIND,
-        title=f"{verb.label}: {matching.of}, {_in_words(matching.filters)}",
+        title=f"{verb.label}: {matching.of}, {in_words(matching.filters)}",
         reason=reason,
         payload={
             "of": matching.of,
@@ -258,5 +265,9 @@ def _count(item: WorkItem, organization: str, done: int, skipped: Mapping[str, i
         tell_organizations(item)
 
 
-def _in_words(filters: Mapping[str, str]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in filters.items()) or "all there are"
+def in_words(filters: Mapping[str, str]) -> str:
+    """The filters, for people."""
+    told = {FILTER_NAMES.get(name, name.replace("_", " ")): v for name, v in filters.items()}
+    if "priority" in told:
+        told["priority"] = Priority(int(told["priority"])).label
+    return ", ".join(f"{name} {value}" for name, value in told.items()) or "all there are"

@@ -58,8 +58,8 @@ def test_shown_defaults_are_the_real_ones(name: str, default: str, settings: obj
 
 
 AREAS = (
-    "accounts|auth|batch|document|file|idempotency|job|operation|processor|queue|request|server"
-    "|storage"
+    "accounts|auth|batch|bulk|document|file|idempotency|job|operation|processor|queue|request|server"
+    "|storage|work"
 )
 CODE = re.compile(rf'"((?:{AREAS})\.[a-z_]+)"')
 NOT_CODES = {
@@ -69,7 +69,12 @@ NOT_CODES = {
     "auth.permission",
     "batch.upload",  # an idempotency route
     "document.xml",  # a part of a DOCX
+    "queue.change_workitem",  # permissions
+    "queue.view_workitem",
     "queue.work",  # a Celery task
+    "work.cancel",  # entries of the audit log
+    "work.request",
+    "work.retry",
 }
 
 

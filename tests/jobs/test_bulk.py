@@ -1,22 +1,20 @@
 """One act on everything that matches: what it takes, what it leaves, and that it adds up."""
 
-import json
 import re
 from typing import Any
 
 import pytest
 from django.test import Client
 
-from apps.accounts.models import Organization, User
+from apps.accounts.models import Organization
 from apps.accounts.services import create_organization, create_user
-from apps.audit.models import AuditEntry
 from apps.audit.services import verify_all
 from apps.core.ids import uuid7
 from apps.jobs.models import BatchFile, BatchJob, BulkTarget
 from apps.queue import worker
-from apps.queue.models import Pause, WorkItem
-from tests.batches import check_books, submit
-from tests.operators import list_of, superuser, told
+from apps.queue.models import WorkItem
+from tests.batches import submit
+from tests.operators import list_of, superuser
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("bulk")]
 

@@ -147,7 +147,7 @@ class BulkAdmin(ServiceAdmin):
             "verb": verb,
             "preview": shown,
             "number": number,
-            "filters": matching.filters.items(),
+            "filters": bulk.in_words(matching.filters),
             "unseen": shown.count - len(shown.first),
             "form": Confirmation(
                 initial={
