@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -32,6 +32,7 @@ from apps.queue.work_items import (
 from tests.batches import SOMEBODY, Scripted, submit, together
 from tests.queue import errands
 from tests.queue.errands import errand, say_hello
+from tests.servers import Valkey
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("script")]
 
@@ -86,7 +87,6 @@ def test_work_of_no_organization_runs_and_keeps_what_came_of_it(alice: User) -> 
 def test_it_waits_at_its_lanes_cap_over_all_handlers(
     acme: Organization, settings: Settings
 ) -> None:
-    """Files and work in one lane: they share its places, and files go first."""
     settings.QUEUE_LANES = settings.QUEUE_LANES | {"sync": 2}
     submit(acme, "one", "two")
     Scripted.model.objects.update(lane="sync")
@@ -126,7 +126,9 @@ def test_it_runs_while_everything_is_paused(acme: Organization, alice: User, lan
     assert Scripted.model.objects.get().state == State.QUEUED
 
 
-def test_the_sweep_rings_for_it_also_while_its_lane_is_paused(alice: User, bell: Any) -> None:
+def test_the_sweep_rings_for_it_also_while_its_lane_is_paused(
+    alice: User, bell: Callable[[str], int], valkey: Valkey
+) -> None:
     errand()
     pause(by=alice, lane="sync")
     WorkerNode.objects.create(id=SOMEBODY, host="h", pid=1, lanes=["sync"], slots=2, seen_at=Now())
