@@ -298,7 +298,12 @@ CLAMAV_FAIL_OPEN = env.bool("CLAMAV_FAIL_OPEN", default=False)
 
 # --- queue --------------------------------------------------------------------------------------
 
-QUEUE_HANDLERS = ["apps.jobs.handler.BatchFileHandler"]
+QUEUE_HANDLERS = [
+    "apps.jobs.handler.BatchFileHandler",
+    "apps.queue.work_items.WorkItemHandler",
+]
+# Background work by kind: the function that does it.
+WORK_KINDS = {"jobs.bulk": "apps.jobs.bulk.run"}
 # How many rows of a lane may run at once over all workers.
 QUEUE_LANES = {
     "default": env.int("DEFAULT_CONCURRENCY", default=3),

@@ -18,12 +18,16 @@ SESSION_KEY = "organization_id"
 
 @dataclass(frozen=True)
 class Actor:
-    """A user in one organization. `key` is the API key they act through, None in a session."""
+    """A user in one organization. `key` is the API key they act through, None in a session.
+
+    `work_id` is that of the background work (`queue.WorkItem`) which acts in their name, if any.
+    """
 
     user: User
     organization: Organization
     role: Role
     key: ApiKey | None = None
+    work_id: str = ""
 
     def may(self, action: Action, resource: Resource, *, created_by_id: int | None = None) -> bool:
         """Whether the table of `apps.accounts.roles` allows it.
@@ -53,11 +57,11 @@ class Actor:
         return cls(user=key.user, organization=key.organization, role=role, key=key)
 
     @classmethod
-    def operator(cls, user: User, organization: Organization) -> "Actor":
+    def operator(cls, user: User, organization: Organization, *, work_id: str = "") -> "Actor":
         """Staff who act from the admin, in an organization they need not belong to: they may what
         its owner may. Whether they may act there at all is the admin's to have checked.
         """
-        return cls(user=user, organization=organization, role=Role.OWNER)
+        return cls(user=user, organization=organization, role=Role.OWNER, work_id=work_id)
 
     @classmethod
     def of_request(cls, request: HttpRequest | Request) -> "Actor":

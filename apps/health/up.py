@@ -3,7 +3,7 @@
 import http.client
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,9 @@ from apps.jobs.models import BatchFile, BatchJob
 
 READY_SECONDS = 60.0
 BROKER_SECONDS = 10.0
+FILE_LANES = ("default", "ocr", "heavy")
+BACKGROUND_SLOTS = 2
+"""For all other lanes, in a worker of their own: files never wait for them, nor they for files."""
 WEB_WORKERS = 2
 WEB_THREADS = 16  # each may wait for a slow client, so more than the cores need
 """Blocking threads per web worker: 2 x 4 requests at a time, so at most 8 database connections."""
@@ -120,16 +123,20 @@ class Up:
 
     def _start_children(self) -> None:
         self._check_stop()
-        lanes = ",".join(settings.QUEUE_LANES)
-        work = [*_manage("work"), "--lanes", lanes, "--slots", str(self.wish.slots)]
-        if not self.has_broker:
-            work.append("--loop")
-        grace = settings.SHUTDOWN_GRACE_SECONDS
-        self.supervisor.start(Child("worker", work, grace_seconds=grace + 5))
+        others = [lane for lane in settings.QUEUE_LANES if lane not in FILE_LANES]
+        self._start_worker("worker", FILE_LANES, self.wish.slots)
+        self._start_worker("background", others, BACKGROUND_SLOTS)
         self.supervisor.start(Child("beat", _manage("beat"), grace_seconds=5))
         self.supervisor.start(Child("web", _web_command(self.port), grace_seconds=15))
         if self.port.number != self.wish.port:
             self.console.say(f"Port {self.wish.port} is taken, using {self.port.number}.")
+
+    def _start_worker(self, name: str, lanes: Sequence[str], slots: int) -> None:
+        work = [*_manage("work"), "--lanes", ",".join(lanes), "--slots", str(slots)]
+        if not self.has_broker:
+            work.append("--loop")
+        grace = settings.SHUTDOWN_GRACE_SECONDS
+        self.supervisor.start(Child(name, work, grace_seconds=grace + 5))
 
     def _wait_until_ready(self) -> None:
         self._wait(

@@ -102,3 +102,15 @@ class NoResult(DocmillError):
     code = "file.no_result"
     status = HTTPStatus.CONFLICT
     title = "This file has no result"
+
+
+class NothingMatches(DocmillError):
+    code = "bulk.nothing_matches"
+    status = HTTPStatus.CONFLICT
+    title = "Nothing matches the filter"
+
+
+class MoreMatch(DocmillError):
+    code = "bulk.more_match"
+    status = HTTPStatus.CONFLICT
+    title = "More match the filter than were shown"

@@ -17,7 +17,7 @@ from apps.accounts.models import OrganizationOwned, OrganizationQuerySet, User
 from apps.core.ids import uuid7
 from apps.jobs.states import CLOSED, COUNTED, FILE_STATES, OPEN, JobState
 from apps.processors.kinds import KINDS
-from apps.queue.models import Attempt, LeasedRow, LeasedRowQuerySet, Priority
+from apps.queue.models import Attempt, LeasedRow, LeasedRowQuerySet, Priority, WorkItem
 from apps.queue.states import READY, UNFINISHED
 
 CONTAINERS = frozenset(kind.name for kind in KINDS.values() if kind.family in ("archive", "mail"))
@@ -291,6 +291,21 @@ class FileAttempt(Attempt):
 
     def __str__(self) -> str:
         return f"{self.row_id} #{self.number}"
+
+
+class BulkTarget(models.Model):
+    """A row that a bulk action still has to deal with (see `bulk`): `row` is the id of a job, or of
+    a file of `job`. No keys to them: they may be deleted meanwhile."""
+
+    item = models.ForeignKey(WorkItem, on_delete=models.CASCADE, db_index=False)
+    job = models.UUIDField()
+    row = models.UUIDField()
+
+    class Meta:
+        indexes = [models.Index(fields=["item", "job"], name="bulk_target_next")]
+
+    def __str__(self) -> str:
+        return str(self.row)
 
 
 class FileResult(models.Model):

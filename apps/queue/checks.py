@@ -4,6 +4,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.checks import Error, register
+from django.utils.module_loading import import_string
 
 # (setting, the value that it must have, what happens otherwise)
 REQUIRED: list[tuple[str, object, str]] = [
@@ -49,4 +50,16 @@ def check_celery(**_: Any) -> list[Error]:
                 id="queue.E003",
             )
         )
+    return errors
+
+
+@register()
+def check_work_kinds(**_: Any) -> list[Error]:
+    """queue.E004: a kind of work whose function cannot be imported."""
+    errors = []
+    for kind, path in settings.WORK_KINDS.items():
+        try:
+            import_string(path)
+        except ImportError as error:
+            errors.append(Error(f"WORK_KINDS[{kind!r}]: {error}.", id="queue.E004"))
     return errors

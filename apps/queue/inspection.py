@@ -30,7 +30,7 @@ from apps.queue.findings import (
     skew_status,
 )
 from apps.queue.handlers import Handler, handler_classes
-from apps.queue.lanes import due_count, is_paused, lane_names
+from apps.queue.lanes import due_count, lane_names
 from apps.queue.models import Pause, PeriodicRun, WorkerNode, in_seconds
 from apps.queue.states import READY, State
 
@@ -174,7 +174,7 @@ def _unserved() -> Finding:
 
 
 def _is_unserved(lane: str) -> bool:
-    return not live_slots(lane) and not is_paused(lane) and bool(due_count(lane, 1))
+    return not live_slots(lane) and bool(due_count(lane, 1))
 
 
 def _waiting_long(lane: str) -> int:

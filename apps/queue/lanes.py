@@ -24,27 +24,19 @@ def running_count(lane: str) -> int:
 
 def due_count(lane: str, limit: int) -> int:
     """How many rows of `lane` could start now, counted up to `limit`."""
-    paused = Pause.objects.in_force().filter(organization__isnull=False, lane__in=("", lane))
-    organizations = list(paused.values_list("organization_id", flat=True))
+    pauses = Pause.objects.in_force().filter(lane__in=("", lane))
+    paused = list(pauses.values_list("organization_id", flat=True))
     found = 0
     for handler in handler_classes():
         waiting = handler.model.objects.claimable(lane)
-        if handler.is_pausable and organizations:
-            waiting = waiting.exclude(organization__in=organizations)
+        if handler.is_pausable and paused:
+            waiting = waiting.none() if None in paused else waiting.exclude(organization__in=paused)
         found += len(waiting.values_list("pk")[:limit])
     return found
 
 
-def is_paused(lane: str) -> bool:
-    """Whether nothing at all is claimed from `lane` at present."""
-    everyones = Pause.objects.in_force().filter(organization=None, lane__in=("", lane))
-    return everyones.exists()
-
-
 def free_places(lane: str) -> int:
-    """How many more rows of `lane` may start now; 0 while the lane is paused."""
-    if is_paused(lane):
-        return 0
+    """How many more rows of `lane` may run at once now; pauses are no matter of places."""
     row = Lane.objects.filter(name=lane).first()
     limit = settings.QUEUE_LANES[lane]
     if row is not None and row.max_running is not None:

@@ -58,8 +58,8 @@ def test_shown_defaults_are_the_real_ones(name: str, default: str, settings: obj
 
 
 AREAS = (
-    "accounts|auth|batch|document|file|idempotency|job|operation|processor|queue|request|server"
-    "|storage"
+    "accounts|auth|batch|bulk|document|file|idempotency|job|operation|processor|queue|request|server"
+    "|storage|work"
 )
 CODE = re.compile(rf'"((?:{AREAS})\.[a-z_]+)"')
 NOT_CODES = {
@@ -72,7 +72,12 @@ NOT_CODES = {
     *("job.cancel", "job.pause", "job.resume", "job.prioritize", "job.retry", "job.requeue"),
     *("job.keep", "job.let_go", "job.discard", "job.delete"),  # what the audit log calls acts
     *("queue.pause", "queue.resume"),
+    "queue.change_workitem",  # permissions
+    "queue.view_workitem",
     "queue.work",  # a Celery task
+    "work.cancel",  # entries of the audit log
+    "work.request",
+    "work.retry",
 }
 
 

@@ -197,7 +197,8 @@ def test_one_per_data_directory(first_run: Up, directory: Path) -> None:
     ("name", "text"),
     [
         ("web", "granian"),
-        ("worker", "manage.py work"),
+        ("worker", "manage.py work --lanes default,ocr,heavy"),
+        ("background", "manage.py work --lanes email"),
         ("beat", "manage.py beat"),
         ("valkey", "valkey-server"),
     ],
@@ -282,7 +283,9 @@ def test_killed_leaves_nothing_and_starts_again_as_before(start: Callable[..., U
 
 def test_a_second_signal_does_not_wait_for_the_grace(start: Callable[..., Up]) -> None:
     up = start(env={"SHUTDOWN_GRACE_SECONDS": "60"}).wait_until_ready()
-    os.kill(up.main_pid_of("manage.py work"), signal.SIGSTOP)  # will not end when asked
+    os.kill(
+        up.main_pid_of("manage.py work --lanes default"), signal.SIGSTOP
+    )  # will not end when asked
     up.process.send(signal.SIGTERM)
     eventually(lambda: not up.pids_of("granian") and not up.pids_of("manage.py beat"))
     time.sleep(1)

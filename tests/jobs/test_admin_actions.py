@@ -9,9 +9,11 @@ from django.contrib.admin.models import CHANGE, DELETION, LogEntry
 from django.test import Client
 
 from apps.accounts.models import Organization, User
+from apps.audit.models import AuditEntry
 from apps.core import admin_actions
 from apps.jobs.models import BatchFile, BatchJob, FileAttempt
 from apps.jobs.states import JobState
+from apps.jobs.verbs import JOB_VERBS
 from apps.queue.retry import FailureClass
 from apps.queue.states import State
 from tests.batches import check_books, submit
@@ -100,9 +102,9 @@ def test_a_file_is_run_again_from_its_own_page(operator: Client, acme: Organizat
     a_failed_and_a_read(acme)
     failed = BatchFile.objects.get(state=State.FAILED)
     assert "Run again" in operator.get(page_of(failed)).content.decode()
-    first = act(operator, "run_again", failed, confirmed=False, origin="row")
+    first = act(operator, "retry", failed, confirmed=False, origin="row")
     assert '<input type="hidden" name="origin" value="row">' in first.content.decode()
-    answer = act(operator, "run_again", failed, origin="row")
+    answer = act(operator, "retry", failed, origin="row")
     assert answer.redirect_chain == [(page_of(failed), 302)]
     assert told(answer) == ["Run again: 1 batch file."]
     assert "Run again</button>" not in answer.content.decode()
@@ -120,7 +122,7 @@ def test_several_files_of_one_job_are_run_again_together(
         fail_next()
         fail_next()
     files = BatchFile.objects.all()
-    answer = act(operator, "run_again", *files)
+    answer = act(operator, "retry", *files)
     assert told(answer)[0] == "Run again: 4 batch files."
     assert told(answer)[1].startswith("Skipped: 2 (1.txt, 1.txt).")
     assert LogEntry.objects.count() == 4
@@ -132,15 +134,32 @@ def test_several_files_of_one_job_are_run_again_together(
 
 def test_a_job_offers_what_can_be_done_to_it(operator: Client, acme: Organization) -> None:
     job = submit(acme, "text")
-    buttons = {"Cancel", "Retry failed", "Delete"}
+    labels = {verb.label for verb in JOB_VERBS.values()}
 
     def offered() -> set[str]:
         html = operator.get(page_of(job)).content.decode()
-        return {each for each in buttons if f"<button>{each}</button>" in html}
+        return {each for each in labels if f"<button>{each}</button>" in html}
 
-    assert offered() == {"Cancel"}
+    assert offered() == {"Cancel", "Pause", "Priority high", "Priority low", "Keep"}
     fail_next()
-    assert offered() == {"Retry failed", "Delete"}
+    assert offered() == {"Retry failed", "Run all again", "Discard", "Keep", "Delete"}
+
+
+@pytest.mark.parametrize(
+    ("action", "told_of", "changed"),
+    [
+        ("pause", "Paused", {"state": "paused"}),
+        ("prioritize-high", "Priority high", {"priority": 0}),
+        ("keep", "Kept", {"is_kept": True}),
+    ],
+)
+def test_what_else_is_done_to_a_job(
+    operator: Client, acme: Organization, action: str, told_of: str, changed: dict[str, object]
+) -> None:
+    job = submit(acme, "text")
+    assert told(act(operator, action, job)) == [f"{told_of}: 1 batch job."]
+    assert BatchJob.objects.filter(**changed).get() == job
+    assert AuditEntry.objects.get(target_id=str(job.pk)).actor_name == "root@example.com"
 
 
 def test_what_is_gone_is_told(operator: Client, acme: Organization) -> None:
@@ -192,7 +211,7 @@ def test_who_may_only_look_sees_all_and_presses_nothing(acme: Organization) -> N
         assert 'name="action"' not in html
     for row in (job, failed, FileAttempt.objects.first()):
         assert "<button>" not in client.get(page_of(row)).content.decode()
-    for action, row in (("cancel", waits), ("retry", job), ("delete", job), ("run_again", failed)):
+    for action, row in (("cancel", waits), ("retry", job), ("delete", job), ("retry", failed)):
         act(client, action, row)
     before = {job.pk: "partial", waits.pk: "queued"}
     assert dict(BatchJob.objects.values_list("pk", "state")) == before

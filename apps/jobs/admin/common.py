@@ -6,8 +6,6 @@ from apps.core.admin import one_of
 from apps.processors import registry
 from apps.queue.models import Priority
 
-CHANGE_JOB = "jobs.change_batchjob"
-DELETE_JOB = "jobs.delete_batchjob"
 PRIORITY = one_of("priority", [(str(value), label) for value, label in Priority.choices])
 LANE = one_of("lane", sorted(settings.QUEUE_LANES))
 

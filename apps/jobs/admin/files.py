@@ -7,9 +7,7 @@ from django.contrib import admin
 from django.template.defaultfilters import filesizeformat
 from django.utils.safestring import SafeString
 
-from apps.accounts.actor import Actor
 from apps.accounts.admin import OrganizationFilter
-from apps.accounts.models import User
 from apps.core.admin import (
     LinkedFilter,
     MadeFilter,
@@ -19,26 +17,18 @@ from apps.core.admin import (
     span,
     state_of,
 )
-from apps.core.admin_actions import ServiceAction, ServiceAdmin
-from apps.jobs import services
-from apps.jobs.admin.common import CHANGE_JOB, LANE, PRIORITY, operations
+from apps.jobs.admin.bulk import BulkAdmin, actions_of
+from apps.jobs.admin.common import LANE, PRIORITY, operations
 from apps.jobs.models import BatchFile, FileAttempt
 from apps.jobs.states import FILE_STATES
+from apps.jobs.verbs import FILE_VERBS
 from apps.queue.retry import FailureClass
-from apps.queue.states import State
 
 HELD = ((True, "Held back"), (False, "Not held back"))
-RETRIED = (State.FAILED, State.CANCELLED, State.QUARANTINED)
-
-
-def _run_again(user: User, *files: BatchFile) -> None:
-    """Raises a DocmillError unless all of them, which are of one job, can be."""
-    actor = Actor.operator(user, files[0].organization)
-    services.retry_job(actor=actor, job=files[0].job, only=files)
 
 
 @admin.register(BatchFile)
-class BatchFileAdmin(ServiceAdmin):
+class BatchFileAdmin(BulkAdmin):
     list_display = (
         "name",
         "state_shown",
@@ -113,20 +103,8 @@ class BatchFileAdmin(ServiceAdmin):
             },
         ),
     )
-    service_actions = (
-        ServiceAction(
-            name="run_again",
-            label="Run again",
-            done="Run again",
-            effect="These files run once more; the others of their jobs stay as they are. Only "
-            "files that failed, were cancelled or are quarantined can, in a job that has ended.",
-            permission=CHANGE_JOB,
-            perform=_run_again,
-            fits=lambda file: file.state in RETRIED,
-            # The first alone would open the job, and a job that is open takes no others.
-            together=lambda file: (file.job_id, file.state in RETRIED),
-        ),
-    )
+    service_actions = actions_of(FILE_VERBS)
+    bulk_of = "files"
 
     @admin.display(description="state")
     def state_shown(self, file: BatchFile) -> SafeString:

@@ -9,9 +9,7 @@ from django.contrib import admin
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
-from apps.accounts.actor import Actor
 from apps.accounts.admin import OrganizationFilter
-from apps.accounts.models import User
 from apps.core.admin import (
     LinkedFilter,
     MadeFilter,
@@ -21,26 +19,14 @@ from apps.core.admin import (
     span,
     state_of,
 )
-from apps.core.admin_actions import ServiceAction, ServiceAdmin
-from apps.jobs import services
-from apps.jobs.admin.common import CHANGE_JOB, DELETE_JOB, PRIORITY, operations
+from apps.jobs.admin.bulk import BulkAdmin, actions_of
+from apps.jobs.admin.common import PRIORITY, operations
 from apps.jobs.models import BatchFile, BatchJob
-from apps.jobs.states import CLOSED, JOB_STATES, OPEN
+from apps.jobs.states import JOB_STATES
+from apps.jobs.verbs import JOB_VERBS
 from apps.queue.models import Priority
 
 BREAK = mark_safe("<br>")
-
-
-def _cancel(user: User, job: BatchJob) -> None:
-    services.cancel_job(actor=Actor.operator(user, job.organization), job=job)
-
-
-def _retry(user: User, job: BatchJob) -> None:
-    services.retry_job(actor=Actor.operator(user, job.organization), job=job)
-
-
-def _delete(user: User, job: BatchJob) -> None:
-    services.delete_job(actor=Actor.operator(user, job.organization), job=job)
 
 
 def _counts(counts: dict[str, int]) -> str:
@@ -48,7 +34,7 @@ def _counts(counts: dict[str, int]) -> str:
 
 
 @admin.register(BatchJob)
-class BatchJobAdmin(ServiceAdmin):
+class BatchJobAdmin(BulkAdmin):
     list_display = (
         "__str__",
         "state_shown",
@@ -94,41 +80,8 @@ class BatchJobAdmin(ServiceAdmin):
         ("Ends", {"fields": ("completions_shown",)}),
         ("Inside", {"fields": ("run", "revision")}),
     )
-    service_actions = (
-        ServiceAction(
-            name="cancel",
-            label="Cancel",
-            done="Cancelled",
-            effect="Files that wait are cancelled at once, running ones as soon as their worker "
-            "sees it. What was read before stays. Jobs that have ended are skipped.",
-            permission=CHANGE_JOB,
-            perform=_cancel,
-            fits=lambda job: job.state in OPEN,
-        ),
-        ServiceAction(
-            name="retry",
-            label="Retry failed",
-            done="Run again",
-            effect="Files that failed, were cancelled or are quarantined run again; the others "
-            "stay as they are. Jobs that have not ended, or with nothing to retry, are skipped.",
-            permission=CHANGE_JOB,
-            perform=_retry,
-            fits=lambda job: (
-                job.state in CLOSED and bool(job.failed or job.cancelled or job.quarantined)
-            ),
-        ),
-        ServiceAction(
-            name="delete",
-            label="Delete",
-            done="Deleted",
-            effect="The jobs go for good, with their files, attempts and results, and all bytes "
-            "that no other job uses. Jobs that have not ended are skipped.",
-            permission=DELETE_JOB,
-            perform=_delete,
-            deletes=True,
-            fits=lambda job: job.state in CLOSED,
-        ),
-    )
+    service_actions = actions_of(JOB_VERBS)
+    bulk_of = "jobs"
 
     @admin.display(description="state")
     def state_shown(self, job: BatchJob) -> SafeString:

@@ -222,6 +222,8 @@ def note(
     """Records what was done to the job, or to `only` those files of it. Last in its transaction."""
     if only:
         detail["files"] = [str(file.pk) for file in only]
+    if actor.work_id:
+        detail["work"] = actor.work_id
     record(
         organization=actor.organization,
         actor=actor.user,

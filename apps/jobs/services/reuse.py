@@ -93,7 +93,7 @@ def wait_for_likes(files: Sequence[BatchFile]) -> list[BatchFile]:
             followers.append(file)
     BatchFile.objects.bulk_update(followers, ["waits_for", "is_held"])
     raise_leaders(followers)
-    follow_up_on_commit(*{file.waits_for_id for file in followers})
+    follow_up_on_commit(*{file.waits_for_id for file in followers if file.waits_for_id})
     return [file for file in files if file not in followers]
 
 
