@@ -17,8 +17,8 @@ from apps.accounts.models import OrganizationOwned, OrganizationQuerySet, User
 from apps.core.ids import uuid7
 from apps.jobs.states import CLOSED, COUNTED, FILE_STATES, OPEN, JobState
 from apps.processors.kinds import KINDS
-from apps.queue.models import Attempt, LeasedRow, LeasedRowQuerySet, Priority, WorkItem
-from apps.queue.states import READY, UNFINISHED
+from apps.queue.models import Attempt, LeasedRow, LeasedRowQuerySet, Priority, WorkItem, in_states
+from apps.queue.states import UNFINISHED
 
 CONTAINERS = frozenset(kind.name for kind in KINDS.values() if kind.family in ("archive", "mail"))
 """The kinds that other documents are found in."""
@@ -74,7 +74,7 @@ class Blob(OrganizationOwned):
 
 class BatchJobQuerySet(OrganizationQuerySet["BatchJob"]):
     def open(self) -> QuerySet["BatchJob"]:
-        return self.filter(state__in=OPEN)
+        return self.filter(in_states(OPEN))
 
     def removable(self) -> QuerySet["BatchJob"]:
         """Jobs that have ended, and that nobody keeps."""
@@ -182,7 +182,7 @@ class BatchFileQuerySet(LeasedRowQuerySet):
 
         Two queries, however many jobs.
         """
-        waiting = self.filter(state__in=READY, is_held=False)
+        waiting = self.ready().filter(is_held=False)
         mine = waiting.filter(job__in=[job.pk for job in jobs])
         places = mine.order_by("-priority", "-fair_rank", "-id").values_list(
             "job_id", "lane", "priority", "fair_rank"

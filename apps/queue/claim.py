@@ -13,8 +13,8 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from apps.queue.handlers import Handler, handler_classes
-from apps.queue.models import IS_READY, Attempt, Lane, LeasedRow, Pause
-from apps.queue.states import State
+from apps.queue.models import Attempt, Lane, LeasedRow, Pause
+from apps.queue.states import READY, State
 
 CLOCK = {
     "postgresql": "STATEMENT_TIMESTAMP()",
@@ -27,6 +27,7 @@ LATER = {
 }
 LOCK = {"postgresql": "FOR UPDATE OF f SKIP LOCKED", "sqlite": ""}
 """SQLite's transaction has the only write lock already."""
+IS_READY = "state IN ({})".format(", ".join(f"'{state}'" for state in sorted(READY)))
 _IS_RUNNING = f"state = '{State.RUNNING}' AND lane = %(lane)s"
 
 

@@ -189,7 +189,7 @@ def _stuck(*leader_ids: UUID) -> QuerySet[BatchFile]:
 
 
 def _followers() -> QuerySet[BatchFile]:
-    followers: QuerySet[BatchFile] = BatchFile.objects.filter(state__in=READY)
+    followers: QuerySet[BatchFile] = BatchFile.objects.ready()
     return followers.exclude(waits_for=None)
 
 
