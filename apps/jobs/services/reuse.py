@@ -15,7 +15,7 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Q, QuerySet, Window
 from django.db.models.functions import Now, RowNumber
 from django.utils.crypto import salted_hmac
@@ -26,6 +26,7 @@ from apps.jobs.services.closing import count_end
 from apps.jobs.states import DUPLICATE, JobState
 from apps.processors import registry
 from apps.processors.protocol import Options
+from apps.queue.claim import stored
 from apps.queue.doorbell import ring_on_commit
 from apps.queue.states import READY, UNFINISHED, State
 
@@ -162,7 +163,21 @@ def follow_up_on_commit(*leader_ids: UUID) -> None:
     must not be locked together with a leader's. The sweep does it for a process that dies before.
     """
     if leader_ids:
-        transaction.on_commit(lambda: _follow_up_all(_stuck(*leader_ids)), robust=True)
+        transaction.on_commit(lambda: _follow_up_if_any(leader_ids), robust=True)
+
+
+def _follow_up_if_any(leader_ids: Sequence[UUID]) -> None:
+    """Asks in plain SQL first: on the way of every file, and nearly none has followers."""
+    places = ", ".join(["%s"] * len(leader_ids))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT 1 FROM {BatchFile._meta.db_table} "  # noqa: S608  (our own names)
+            f"WHERE waits_for_id IN ({places}) LIMIT 1",
+            [stored(leader_id) for leader_id in leader_ids],
+        )
+        is_any = cursor.fetchone() is not None
+    if is_any:
+        _follow_up_all(_stuck(*leader_ids))
 
 
 def repair() -> None:
