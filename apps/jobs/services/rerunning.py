@@ -129,6 +129,9 @@ def _reopen(job: BatchJob, files: list[BatchFile]) -> None:
         started_at=None,
         finished_at=None,
         discarded_at=None,
+        paused_at=None,
+        paused_by=None,
+        pause_reason="",
         paused_seconds=0,
         revision=F("revision") + 1,
     )
