@@ -44,8 +44,8 @@ POINTS = {
         told="the job is committed, no doorbell has rung",
     ),
     "in_claim": Point(
-        *("worker", "after", "apps.jobs.handler.mark_started"),
-        told="inside the claim's transaction",
+        *("worker", "before", "apps.queue.claim._insert"),
+        told="inside the claim's transaction: the row is taken, its attempt is not written",
         is_locked=True,
     ),
     "after_claim": Point(
@@ -69,8 +69,8 @@ POINTS = {
         told="the lease was seen to hold, the settling transaction has not begun",
     ),
     "in_settle": Point(
-        *("worker", "after", "apps.jobs.handler.count_end"),
-        told="inside the settling transaction, all rows written",
+        *("worker", "before", "apps.jobs.handler.count_end"),
+        told="inside the settling transaction: the file has its result, the job has not counted it",
         is_locked=True,
     ),
     "before_follow_up": Point(

@@ -17,6 +17,7 @@ from tests.faults.points import POINTS
 from tests.faults.stage import WORK, Stage
 from tests.faults.strikes import FAULTS, LONGER_THAN_A_LEASE, stop
 from tests.processes import eventually
+from tests.queue.test_processes import node_of
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(120)]
 
@@ -97,8 +98,10 @@ def submitting(cell: Cell, stage: Stage) -> None:
     for number, text in enumerate(texts):
         (folder / f"{number}.txt").write_text(text)
     owner = owner_of(stage.organization)
-    stage.start(*WORK, "--slots", "2")
+    worker = stage.start(*WORK, "--slots", "2")
     stage.start("beat")
+    worker.wait_for(lambda: node_of(worker))
+    stage.wait_until_closed(stage.submit("0.1"))  # now it waits to be rung for
     stage.arm()
     stage.start_struck(
         *(cell.point, "submit", str(folder), "--user", owner.user.email),
@@ -110,14 +113,14 @@ def submitting(cell: Cell, stage: Stage) -> None:
             time.sleep(1)
         stage.go()
     status = stage.struck.wait()
-    submitted = BatchJob.objects.count()
+    submitted = BatchJob.objects.count() - 1
     assert submitted == 1 if status == 0 or cell.point == "after_commit" else submitted == 0
     eventually(lambda: not BatchJob.objects.open().exists())
     if not submitted:
         check_bytes()  # before the same ones come again
     stage.wait_until_closed(submit_exactly(stage.organization, *texts))
     stage.end()
-    stage.check(jobs=submitted + 1)
+    stage.check(jobs=submitted + 2)
 
 
 def deleting(cell: Cell, stage: Stage) -> None:
