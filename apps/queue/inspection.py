@@ -32,7 +32,7 @@ from apps.queue.findings import (
 from apps.queue.handlers import Handler, handler_classes
 from apps.queue.lanes import due_count, lane_names
 from apps.queue.models import Pause, PeriodicRun, WorkerNode, in_seconds
-from apps.queue.states import READY, State
+from apps.queue.states import State
 
 SLACK_SECONDS = 10.0
 """What a sweep, a beat or a busy machine may be late."""
@@ -205,7 +205,7 @@ def _is_work_there() -> bool:
         for handler in handler_classes()
         for rows in (
             handler.model.objects.running(),
-            handler.model.objects.filter(state__in=READY, is_held=False),
+            handler.model.objects.ready().filter(is_held=False),
         )
     )
 

@@ -6,6 +6,8 @@ import pytest
 from django.db.models.functions import Now
 
 from apps.accounts.models import Organization
+from apps.jobs.handler import BatchFileHandler
+from apps.jobs.models import BatchFile
 from apps.queue import inspection, mending, worker
 from apps.queue.findings import Finding, Promise, is_overdue, silence, skew, skew_status
 from apps.queue.lanes import lane_names, pause_for
@@ -124,3 +126,12 @@ def test_a_lease_that_ran_out_just_now_is_the_sweeps_business(acme: Organization
     assert found("stuck leases").status == "ok"
     type(row).objects.update(lease_expires_at=in_seconds(-30))
     assert found("stuck leases").examples == (str(row.pk),)
+
+
+@pytest.mark.once
+def test_what_runs_or_waits_is_found_by_its_index(acme: Organization) -> None:
+    """Every sweep asks for it, and so does doctor, however many rows have ended."""
+    assert "batchfile_ready (lane=?)" in BatchFile.objects.claimable("default").explain()
+    assert "batchfile_running" in inspection.stuck(BatchFileHandler).explain()
+    assert "batchfile_running" in inspection.unkept(BatchFileHandler).explain()
+    assert "fileattempt_ended (ended_at=?)" in inspection.stray_attempts(BatchFileHandler).explain()
