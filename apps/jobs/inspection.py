@@ -94,10 +94,14 @@ HELD = Promise(
     "nobody is known to have paused them, and their jobs are not paused: resume them.",
 )
 OLD_KEYS = Promise(
-    "old keys", WEAK, "idempotency keys are kept for a day: see why beat does not clean up."
+    "old keys",
+    WEAK,
+    "they are kept for a day: see why beat does not clean up, or run manage.py cleanup.",
 )
 OLD_JOBS = Promise(
-    "expired jobs", WEAK, "their time was over two days ago: see why beat does not clean up."
+    "expired jobs",
+    WEAK,
+    "their time was over two days ago: see why beat does not, or run manage.py cleanup.",
 )
 
 

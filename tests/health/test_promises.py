@@ -66,6 +66,8 @@ def two_attempts(acme: Organization) -> None:
 
 
 def left_open_at(file: BatchFile) -> None:
+    """A second attempt, which is counted and never ended."""
+    BatchFile.objects.filter(pk=file.pk).update(attempts=2)
     FileAttempt.objects.create(
         row=file, run=1, number=2, lease_token=uuid.uuid4(), worker_id=uuid.uuid4(), lane="default"
     )

@@ -50,7 +50,6 @@ def test_how_far_two_clocks_are_apart_for_sure() -> None:
 
 @pytest.mark.once
 def test_what_is_overdue_missed_a_whole_turn() -> None:
-    assert not is_overdue(None, 60, 10)
     assert not is_overdue(130, 60, 10)
     assert is_overdue(131, 60, 10)
 
