@@ -71,6 +71,6 @@ def skew_status(seconds: float, *, weak_from: float, broken_from: float) -> str:
     return BROKEN if off >= broken_from else WEAK if off >= weak_from else OK
 
 
-def is_overdue(age_seconds: float | None, every_seconds: float, slack_seconds: float) -> bool:
-    """Whether recurring work should have begun a second time since; one that never ran is not."""
-    return age_seconds is not None and age_seconds > 2 * every_seconds + slack_seconds
+def is_overdue(age_seconds: float, every_seconds: float, slack_seconds: float) -> bool:
+    """Whether recurring work that began so long ago should have begun a second time since."""
+    return age_seconds > 2 * every_seconds + slack_seconds

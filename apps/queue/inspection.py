@@ -32,7 +32,7 @@ from apps.queue.findings import (
 from apps.queue.handlers import Handler, handler_classes
 from apps.queue.lanes import due_count, lane_names
 from apps.queue.models import Pause, PeriodicRun, WorkerNode, in_seconds
-from apps.queue.states import READY, State
+from apps.queue.states import State
 
 SLACK_SECONDS = 10.0
 """What a sweep, a beat or a busy machine may be late."""
@@ -191,11 +191,17 @@ def _dead() -> Finding:
 
 
 def _beat() -> Finding:
-    age = _ages().get(SWEEP)
+    age = _sweep_age()
     allowed = max(BEAT_SILENT_SECONDS, 3 * settings.SWEEP_SECONDS)
     status = silence(age, allowed_seconds=allowed, is_needed=_is_work_there())
     told = "never" if age is None else f"{age:.0f} seconds ago"
     return BEAT.finding(int(status != OK), [told], status)
+
+
+def _sweep_age() -> float | None:
+    """Seconds since the last sweep began, by the database's clock; None when there was none."""
+    began = PeriodicRun.objects.filter(pk=SWEEP).values_list("started_at", flat=True).first()
+    return (database_now() - began).total_seconds() if began else None
 
 
 def _is_work_there() -> bool:
@@ -205,29 +211,24 @@ def _is_work_there() -> bool:
         for handler in handler_classes()
         for rows in (
             handler.model.objects.running(),
-            handler.model.objects.filter(state__in=READY, is_held=False),
+            handler.model.objects.ready().filter(is_held=False),
         )
     )
 
 
-def _ages() -> dict[str, float]:
-    """Seconds since each piece of recurring work began last, by the database's clock."""
-    now = database_now()
-    began = PeriodicRun.objects.exclude(started_at=None).values_list("name", "started_at")
-    return {name: (now - at).total_seconds() for name, at in began if at is not None}
-
-
 def _recurring() -> list[Finding]:
-    scheduled = settings.CELERY_BEAT_SCHEDULE
-    failed = PeriodicRun.objects.filter(name__in=scheduled).exclude(error="").order_by("name")
-    ages = _ages()
-    late = [
-        f"{name}, last {ages[name]:.0f} seconds ago"
-        for name, entry in scheduled.items()
-        if name != SWEEP and is_overdue(ages.get(name), entry["schedule"], SLACK_SECONDS)
-    ]
-    errors = [f"{run}: {run.error}" for run in failed]
+    runs = list(PeriodicRun.objects.scheduled().order_by("pk"))
+    errors = [f"{run.pk}: {run.error}" for run in runs if run.error]
+    late = [f"{run.pk}, last at {run.started_at:%F %T}" for run in runs if _is_late(run)]
     return [FAILED.finding(len(errors), errors), LATE.finding(len(late), late)]
+
+
+def _is_late(run: PeriodicRun) -> bool:
+    """The sweep has a finding of its own."""
+    if run.pk == SWEEP or run.started_at is None or run.is_running(run.now):
+        return False
+    age = (run.now - run.started_at).total_seconds()
+    return is_overdue(age, run.recurring.every.total_seconds(), SLACK_SECONDS)
 
 
 def _clock() -> Finding:
@@ -244,7 +245,7 @@ def _clock() -> Finding:
 def _ahead(now: datetime) -> list[str]:
     """Recurring work that began in the future: the database's clock was set back since."""
     runs = PeriodicRun.objects.filter(started_at__gt=now + timedelta(seconds=SLACK_SECONDS))
-    return [f"{run} began in the future" for run in runs.order_by("name")]
+    return [f"{run.pk} began in the future" for run in runs.order_by("name")]
 
 
 def _pauses() -> Finding:

@@ -9,7 +9,7 @@ from apps.accounts.models import Organization
 from apps.health import promises
 from apps.jobs import storage
 from apps.jobs.handler import BatchFileHandler
-from apps.jobs.models import BatchFile, BatchJob
+from apps.jobs.models import BatchFile
 from apps.jobs.services import cancel_job, pause_job, requeue_job, retry_job
 from apps.queue import worker
 from apps.queue.lanes import lane_names
@@ -17,6 +17,7 @@ from apps.queue.models import PeriodicRun
 from apps.queue.retry import FailureClass
 from apps.queue.settle import fail, succeed
 from tests.batches import Scripted, claimed, failure_of, owner_of, submit
+from tests.jobs.containers import submit_files
 
 
 def look(*, is_quick: bool = False) -> promises.Findings:
@@ -32,11 +33,6 @@ def wrong(*, is_quick: bool = False) -> dict[str, tuple[str, int]]:
         for each in part
         if each.status != "ok"
     }
-
-
-def examples(name: str) -> tuple[str, ...]:
-    [finding] = (each for part in look().values() for each in part if each.name == name)
-    return finding.examples
 
 
 def mend() -> dict[str, int]:
@@ -61,17 +57,17 @@ def end_next(failure: FailureClass | None = None, **more: Any) -> BatchFile:
     return file
 
 
-def under_load(acme: Organization) -> BatchJob:
-    """Every sort of work that a living service may have under way; the job that runs."""
+def under_load(acme: Organization) -> None:
+    """Every sort of work that a living service may have under way."""
     alive()
     owner = owner_of(acme)
     partial = Scripted().read("the half").value
-    ended = submit(acme, "ended", "locked", "crashed")
+    submit_files(acme, files("ended", "locked", "crashed"))
     end_next()
     end_next(FailureClass.PERMANENT)
     end_next(FailureClass.CRASH)
     end_next(FailureClass.CRASH)
-    submit(acme, "ended")  # a duplicate at birth
+    submit_files(acme, files("ended"))  # a duplicate at birth
     retried = submit(acme, "retried")
     end_next(FailureClass.PERMANENT, output=partial)
     retry_job(actor=owner, job=retried)
@@ -84,14 +80,17 @@ def under_load(acme: Organization) -> BatchJob:
     end_next(FailureClass.TRANSIENT, output=partial)
     cancelled = submit(acme, "cancelled")
     cancel_job(actor=owner, job=cancelled)
-    running = submit(acme, "runs", "waits", "is paused alone", "runs")  # the last follows the first
+    running = submit_files(acme, files("runs", "waits", "is paused alone", "runs"))
     claimed(worker_id=worker.worker_id)
     [alone] = BatchFile.objects.filter(job=running, position=3)
     pause_job(actor=owner, job=running, only=[alone])
-    submit(acme, "runs")  # a follower in another job
+    submit_files(acme, files("runs"))  # follows the first of them, as the last does
     (storage.new_incoming_folder() / "half").write_bytes(b"an upload under")
-    assert ended.pk
-    return running
+
+
+def files(*texts: str) -> dict[str, bytes]:
+    """Files with nothing but these bytes, which others may have too."""
+    return {f"{number}.txt": text.encode() for number, text in enumerate(texts, 1)}
 
 
 def age(model: Any, seconds: float, *fields: str) -> None:

@@ -30,7 +30,8 @@ from apps.jobs.models import (
 from apps.queue.models import Pause, PeriodicRun, WorkerNode, in_seconds
 from apps.queue.states import State
 from tests.batches import check_books, check_nothing_runs, claimed, submit
-from tests.health.looking import age, alive, end_next, mend, under_load, wrong
+from tests.health.looking import age, alive, end_next, files, mend, under_load, wrong
+from tests.jobs.containers import submit_files
 
 pytestmark = pytest.mark.django_db
 Plant = Callable[[Organization], object]
@@ -65,6 +66,8 @@ def two_attempts(acme: Organization) -> None:
 
 
 def left_open_at(file: BatchFile) -> None:
+    """A second attempt, which is counted and never ended."""
+    BatchFile.objects.filter(pk=file.pk).update(attempts=2)
     FileAttempt.objects.create(
         row=file, run=1, number=2, lease_token=uuid.uuid4(), worker_id=uuid.uuid4(), lane="default"
     )
@@ -112,9 +115,9 @@ def wrong_counter(acme: Organization) -> None:
 
 
 def uncounted_duplicate(acme: Organization) -> None:
-    submit(acme, "one")
+    submit_files(acme, files("one"))
     end_next()
-    job = submit(acme, "one")
+    job = submit_files(acme, files("one"))
     BatchJob.objects.filter(pk=job.pk).update(duplicates=0)
 
 
@@ -166,8 +169,8 @@ def result_of_nobody(acme: Organization) -> None:
 
 
 def stuck_follower(acme: Organization) -> None:
-    submit(acme, "one")
-    submit(acme, "one")
+    submit_files(acme, files("one"))
+    submit_files(acme, files("one"))
     end_next()
     assert BatchFile.objects.exclude(waits_for=None).count() == 1  # nobody saw to it: no commit
     BatchFile.objects.filter(state="succeeded").update(finished_at=Now() - timedelta(seconds=60))
