@@ -248,6 +248,9 @@ def one_of(
     return OneOf
 
 
+IS_HELD = one_of("is_held", ((True, "Held back"), (False, "Not held back")), title="held back")
+
+
 def url_of(row: Model) -> str:
     """The page of `row` in the admin."""
     name = f"admin:{row._meta.app_label}_{row._meta.model_name}_change"

@@ -89,13 +89,12 @@ def _lines(chart: Chart, top: float) -> Iterator[str]:
     for each in chart.series:
         path, is_drawn = "", False
         for n, value in enumerate(each.values):
-            if value is None:
-                is_drawn = False
-                continue
-            x, y = LEFT + step * (n + 0.5), HEIGHT - BOTTOM - _high(value, top)
-            # A value that stands alone is a dot: a line of no length with round ends.
-            path += f"L{x:.1f} {y:.1f}" if is_drawn else f"M{x:.1f} {y:.1f}h0"
-            is_drawn = True
+            if value is not None:
+                x, y = LEFT + step * (n + 0.5), HEIGHT - BOTTOM - _high(value, top)
+                path += f"{'L' if is_drawn else 'M'}{x:.1f} {y:.1f}"
+                # Seen also where there is none before and after it.
+                yield f'<circle class="chart-{each.colour}" cx="{x:.1f}" cy="{y:.1f}" r="2"/>'
+            is_drawn = value is not None
         yield f'<path class="chart-line chart-{each.colour}" d="{path}"/>'
 
 

@@ -77,6 +77,7 @@ def test_a_line_breaks_where_nothing_is_known() -> None:
         if "chart-line" in each.attrib["class"]
     ]
     assert (path.count("M"), path.count("L")) == (2, 1)
+    assert line(chart(Series("s", "busy", [None, 1, None]))).count("<circle") == 1
 
 
 def test_nothing_is_drawn_of_nothing() -> None:

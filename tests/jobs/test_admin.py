@@ -13,9 +13,11 @@ from django.urls import reverse
 
 from apps.accounts.models import Organization
 from apps.core import admin as shared
+from apps.jobs import services
 from apps.jobs.models import BatchFile, BatchJob, FileAttempt
+from apps.queue.models import WorkerNode
 from apps.queue.states import State
-from tests.batches import submit
+from tests.batches import claimed, owner_of, submit
 from tests.operators import MODELS, a_failed_and_a_read, list_of, page_of, superuser, told
 
 
@@ -330,3 +332,58 @@ def test_rows_are_neither_added_changed_nor_deleted_by_hand(
     form = {"action": "delete_selected", "_selected_action": [str(row.pk)], "post": "yes"}
     operator.post(list_of(model), form)
     assert type(row).objects.filter(pk=row.pk).exists()
+
+
+def test_attempts_lead_to_their_worker_while_it_is_known(
+    operator: Client, acme: Organization
+) -> None:
+    submit(acme, "one", "two")
+    known = WorkerNode.objects.create(
+        id=uuid.uuid4(), host="mill", pid=4711, lanes=["default"], slots=1
+    )
+    first, second = claimed(worker_id=known.pk), claimed(worker_id=uuid.uuid4())
+    html = operator.get(list_of("fileattempt")).content.decode()
+    page = reverse("admin:queue_workernode_change", args=[known.pk])
+    assert f'<a href="{page}">mill:4711</a>' in html
+    assert f"ended ({str(second.worker_id)[:8]})" in html
+    shown = operator.get(page).content.decode()
+    [link] = re.findall(rf"{list_of('fileattempt')}\?worker_id=[0-9a-f]+", shown)
+    html = operator.get(link).content.decode()
+    assert page_of(first.attempts_made.get()) in html
+    assert page_of(second.attempts_made.get()) not in html
+    assert "mill:4711 (<a" in html
+    gone = {"worker_id": str(second.worker_id)}
+    assert found(operator, "fileattempt", **gone) == {f"{second.pk} #1"}
+    assert found(operator, "fileattempt", worker_id="no id") == set()
+
+
+def test_a_file_shows_whom_it_waits_for_and_what_it_was_found_in(
+    operator: Client, acme: Organization
+) -> None:
+    leader, follower = (submit(acme, "text").files.get() for _ in range(2))
+    BatchFile.objects.filter(pk=follower.pk).update(waits_for=leader, is_held=True)
+    assert page_of(leader) in operator.get(page_of(follower)).content.decode()
+    BatchFile.objects.filter(pk=leader.pk).update(parent=follower)
+    assert page_of(follower) in operator.get(page_of(leader)).content.decode()
+    assert found(operator, "batchfile", is_held="True") == {follower.name}
+    told = "never shared with the same bytes of others"
+    assert told not in operator.get(page_of(leader)).content.decode()
+    BatchFile.objects.filter(pk=leader.pk).update(work_key="")
+    assert told in operator.get(page_of(leader)).content.decode()
+
+
+def test_a_job_shows_who_paused_it_and_how_its_runs_ended(
+    operator: Client, acme: Organization
+) -> None:
+    job = a_failed_and_a_read(acme)
+    html = operator.get(page_of(job)).content.decode()
+    assert "never paused" in html
+    assert re.search(r"Run 1, [^:]*:\d\d:\d\d: partial \(1 succeeded, 1 failed\)", html)
+    actor = owner_of(acme)
+    waiting = submit(acme, "text")
+    services.pause_job(actor=actor, job=waiting, reason="The printer smokes")
+    html = operator.get(page_of(waiting)).content.decode()
+    assert "The printer smokes" in html
+    assert actor.user.email in html
+    assert found(operator, "batchjob", state="paused") == {str(waiting.pk)}
+    assert found(operator, "batchfile", state="duplicate") == set()

@@ -18,8 +18,9 @@ from pytest_django import Settings
 from apps.accounts.models import Organization, User
 from apps.accounts.services import create_organization
 from apps.jobs.models import BatchFile
+from apps.queue.handlers import handler_classes
 from apps.queue.lanes import pause_for, set_limits
-from apps.queue.models import PeriodicRun, WorkerNode
+from apps.queue.models import PeriodicRun, WorkerNode, WorkItem
 from apps.queue.pauses import pause
 from apps.queue.states import State
 from apps.queue.throughput import roll_up
@@ -95,6 +96,18 @@ def test_a_count_leads_to_the_list_of_what_it_counts(operator: Client, acme: Org
         answer = operator.get(url.replace("&amp;", "&"))
         assert answer.status_code == 200, url
         assert len(answer.context["cl"].result_list) == int(count), url
+
+
+def test_kinds_of_work_in_one_lane_are_told_apart(operator: Client, acme: Organization) -> None:
+    files(acme, 2)
+    for number in range(3):
+        WorkItem.objects.create(kind="jobs.bulk", title=f"Work {number}", lane="default")
+    assert row_of(operator, "default").startswith("default 0 of 3 2 batch files + 3 work items 0 ")
+    html = operator.get(BOARD).content.decode()
+    [url] = re.findall(r'<a href="(/admin/queue/workitem/\?[^"]*)">3 work items</a>', html)
+    answer = operator.get(url.replace("&amp;", "&"))
+    assert answer.status_code == 200
+    assert len(answer.context["cl"].result_list) == 3
 
 
 def test_a_worker_shows_what_it_runs(operator: Client, acme: Organization) -> None:
@@ -233,7 +246,7 @@ def test_it_takes_as_many_queries_for_much_as_for_little(
     little = queries_of(operator)
     request.getfixturevalue("much")
     assert "lane39" in row_of(operator, "lane39")
-    assert len(queries_of(operator)) == len(little) <= 14
+    assert len(queries_of(operator)) == len(little) <= 10 + 4 * len(handler_classes())
 
 
 def plans_of(work: Callable[[], object]) -> list[str]:

@@ -109,7 +109,8 @@ class FileAttemptAdmin(ReadOnly):
     def get_queryset(self, request: HttpRequest) -> QuerySet:
         # What is left of a worker that has ended is its id.
         known = WorkerNode.objects.filter(pk=OuterRef("worker_id"))
-        name = Concat("host", Value(":"), Cast("pid", TextField()))
+        text = TextField()
+        name = Concat("host", Value(":"), Cast("pid", text), output_field=text)
         attempts = super().get_queryset(request).defer("traceback")
         named: QuerySet = attempts.annotate(worker_name=Subquery(known.values_list(name)))
         return named

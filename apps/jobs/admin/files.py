@@ -9,6 +9,7 @@ from django.utils.safestring import SafeString
 
 from apps.accounts.admin import OrganizationFilter
 from apps.core.admin import (
+    IS_HELD,
     LinkedFilter,
     MadeFilter,
     link_to,
@@ -23,8 +24,6 @@ from apps.jobs.models import BatchFile, FileAttempt
 from apps.jobs.states import FILE_STATES
 from apps.jobs.verbs import FILE_VERBS
 from apps.queue.retry import FailureClass
-
-HELD = ((True, "Held back"), (False, "Not held back"))
 
 
 @admin.register(BatchFile)
@@ -48,7 +47,7 @@ class BatchFileAdmin(BulkAdmin):
         one_of("error_class", tuple(FailureClass)),
         LANE,
         PRIORITY,
-        one_of("is_held", HELD, title="held back"),
+        IS_HELD,
         one_of("job__operation", operations, title="operation"),
         MadeFilter,
         OrganizationFilter,

@@ -6,8 +6,10 @@
 import json
 
 from django.contrib import admin
+from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.timezone import localtime
 
 from apps.accounts.admin import OrganizationFilter
 from apps.core.admin import (
@@ -27,6 +29,7 @@ from apps.jobs.verbs import JOB_VERBS
 from apps.queue.models import Priority
 
 BREAK = mark_safe("<br>")
+WHEN = "j M Y, H:i:s"
 
 
 def _counts(counts: dict[str, int]) -> str:
@@ -107,15 +110,10 @@ class BatchJobAdmin(BulkAdmin):
 
     @admin.display(description="ends of its runs")
     def completions_shown(self, job: BatchJob) -> SafeString | str:
-        told = [
-            (
-                end.run,
-                end.created_at.strftime("%Y-%m-%d %H:%M:%S %Z"),
-                end.state,
-                _counts(end.counts),
-            )
+        told = (
+            (end.run, date_format(localtime(end.created_at), WHEN), end.state, _counts(end.counts))
             for end in job.completions.order_by("run")
-        ]
+        )
         return format_html_join(BREAK, "Run {}, {}: {} ({})", told) or "none has ended"
 
     @admin.display(description="organization")

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, cast
 
 from django.contrib import admin
+from django.contrib.admin.utils import model_ngettext
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
@@ -32,7 +33,6 @@ from apps.queue.board import (
     is_silent,
     read_board,
 )
-from apps.queue.handlers import Handler
 from apps.queue.models import Board, WorkerNode
 from apps.queue.states import State
 
@@ -42,7 +42,8 @@ COLUMNS: dict[str, dict[str, object]] = {
     RETRYING: {"state": State.RETRY_WAIT, "is_held": False},
     HELD: {"is_held": True},
 }
-"""What is counted -> the filters of a handler's list that show it."""
+"""What is counted -> the filters that show it, besides `lane`: the list of each handler's rows has
+them all."""
 
 
 @admin.register(Board)
@@ -100,16 +101,17 @@ def _lane(user: User, lane: LaneOnBoard, now: datetime) -> dict[str, Any]:
 
 def _cell(user: User, lane: LaneOnBoard, what: str) -> SafeString | str:
     """How many, as a link to the list of them; by handler, where there are several."""
-    counts = lane.counts[what]
-    links = [
-        (_list_of(user, handler, f"{count:,}", lane=lane.name, **COLUMNS[what]),)
-        for handler, count in counts.items()
-    ]
+    counts, links = lane.counts[what], []
+    for handler, count in counts.items():
+        text = f"{count:,}"
+        if len(counts) > 1:
+            text += f" {model_ngettext(handler.model, count)}"
+        links.append((_list_of(user, handler.model, text, lane=lane.name, **COLUMNS[what]),))
     return format_html_join(" + ", "{}", links) if links else "0"
 
 
-def _list_of(user: User, handler: type[Handler], text: str, **filters: object) -> str:
-    return link_to_list(handler.model, text, **filters) if _sees(user, handler.model) else text
+def _list_of(user: User, model: type[Model], text: str, **filters: object) -> str:
+    return link_to_list(model, text, **filters) if _sees(user, model) else text
 
 
 def _sees(user: User, model: type[Model]) -> bool:

@@ -40,10 +40,14 @@ class PauseForm(forms.Form):
         help_text="Its id or its whole name. Empty: all organizations.",
     )
     lasts = forms.ChoiceField(
-        required=False, label="for", choices=[(key, words) for key, (words, _) in SPANS.items()]
+        required=False,
+        label="How long",
+        choices=[(key, each[0]) for key, each in SPANS.items()],
     )
     reason = forms.CharField(
-        max_length=200, help_text="Shown wherever somebody wonders why nothing starts."
+        max_length=200,
+        help_text="Shown wherever somebody wonders why nothing starts.",
+        widget=forms.TextInput(attrs={"class": "vTextField"}),
     )
 
     def __init__(self, **given: Any) -> None:

@@ -14,7 +14,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from apps.accounts.models import User
-from apps.core.admin import LinkedFilter, MadeFilter, link_to, one_of, span, state_of
+from apps.core.admin import IS_HELD, LinkedFilter, MadeFilter, link_to, one_of, span, state_of
 from apps.core.admin_actions import ServiceAction, ServiceAdmin, Skipped
 from apps.queue.models import WorkItem
 from apps.queue.states import UNFINISHED, State
@@ -60,6 +60,8 @@ class WorkItemAdmin(ServiceAdmin):
     list_select_related = ("requested_by",)
     list_filter = (
         one_of("state", tuple(State)),
+        one_of("lane", sorted(settings.QUEUE_LANES)),
+        IS_HELD,
         one_of("kind", lambda: sorted(settings.WORK_KINDS)),
         MadeFilter,
         ("requested_by", LinkedFilter),
