@@ -30,7 +30,9 @@ from tests.batches import check_books, owner_of, submit
 from tests.jobs.runs import fail_next, read_next
 from tests.operators import list_of, staff, superuser, told
 from tests.processes import Process, eventually
+from tests.queue.conftest import _fresh_process_state
 
+__all__ = ["_fresh_process_state"]
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("bulk")]
 
 
