@@ -6,6 +6,7 @@ does not match any more, or what its service refuses, is skipped with the reason
 in the transaction that deals with it, so that a worker that dies leaves exactly the rest.
 """
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +31,8 @@ KIND = "jobs.bulk"
 CHUNK = 100
 COUNT_LIMIT = 100_000
 """Rows that a preview counts; beyond it says that there are more."""
+BREATH_SECONDS = 0.01
+"""Between two jobs: SQLite has one writer at a time, and others must get their turn."""
 FIRST_SHOWN = 10
 TOP_SHOWN = 10
 REASONS = 20
@@ -164,18 +167,25 @@ def run(item: WorkItem, control: Control) -> dict[str, Any]:
     verb = VERBS[item.payload["of"]][item.payload["operation"]]
     result: dict[str, Any] = {"done": 0, "skipped": {}} | item.result
     item.result = result
-    targets = BulkTarget.objects.filter(item=item)
-    total = item.payload["total"]
-    while jobs := list(targets.order_by("job").values_list("job", flat=True).distinct()[:CHUNK]):
+    targets = BulkTarget.objects.filter(item=item).order_by("job")
+    while jobs := list(targets.values_list("job", flat=True).distinct()[:CHUNK]):
         user = _asker(item, verb)
         for job_id in jobs:
             if control.should_stop():
                 raise RunStopped
             with step(item):
                 _deal_with(item, verb, user, job_id)
-            dealt_with = result["done"] + sum(result["skipped"].values())
-            control.report(f"{dealt_with} of {total}", dealt_with / total)
+                _report(item, control)
+            time.sleep(BREATH_SECONDS)
+        # Past the places of those that are deleted, which a database reads for a while yet.
+        targets = targets.filter(job__gt=jobs[-1])
     return result
+
+
+def _report(item: WorkItem, control: Control) -> None:
+    total = item.payload["total"]
+    dealt_with = item.result["done"] + sum(item.result["skipped"].values())
+    control.report(f"{dealt_with} of {total}", dealt_with / total)
 
 
 def _asker(item: WorkItem, verb: Verb) -> User:

@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 LOST = Failure(
     FailureClass.LOST,
     "queue.lost",
-    "The worker that had this file stopped answering; the file was taken back.",
+    "The worker that had it stopped answering; it was taken back.",
 )
 
 

@@ -80,7 +80,8 @@ class WorkItemHandler(Handler):
 
 @contextmanager
 def step(item: WorkItem) -> Iterator[None]:
-    """A piece of the item's run: what is done within and `item.result`, both kept or neither.
+    """A piece of the item's run: what is done within, `item.result`, and how far it was reported to
+    be, all kept or nothing.
 
     Raises RunStopped, before anything is done, when the item is not this worker's any more.
     """
@@ -92,7 +93,7 @@ def step(item: WorkItem) -> Iterator[None]:
         if mine.select_for_update().first() is None:
             raise RunStopped
         yield
-        mine.update(result=item.result)
+        mine.update(result=item.result, stage=item.stage, progress=item.progress)
 
 
 @transaction.atomic

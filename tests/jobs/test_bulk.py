@@ -1,24 +1,17 @@
 """One act on everything that matches: what it takes, what it leaves, and that it adds up."""
 
 import json
-import re
 import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Permission
-from django.db import connection, transaction
+from django.db import transaction
 from django.test import Client
-from django.test.utils import CaptureQueriesContext
-from django.urls import reverse
 
 from apps.accounts.models import Organization, User
-from apps.accounts.services import create_organization, create_user
 from apps.audit.models import AuditEntry
 from apps.audit.services import verify_all
-from apps.core.admin import url_of
-from apps.core.ids import uuid7
 from apps.jobs import bulk
 from apps.jobs.models import BatchFile, BatchJob, BulkTarget
 from apps.jobs.services import delete_job, pause_job, retry_job
@@ -27,60 +20,19 @@ from apps.queue.models import WorkItem, in_seconds
 from apps.queue.pauses import pause
 from apps.queue.work_items import retry_work
 from tests.batches import check_books, owner_of, submit
+from tests.jobs.bulk_requests import many, organizations, request, work
 from tests.jobs.runs import fail_next, read_next
-from tests.operators import list_of, staff, superuser, told
+from tests.operators import list_of, superuser
 from tests.processes import Process, eventually
+from tests.queue.conftest import _fresh_process_state
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("bulk")]
+__all__ = ["_fresh_process_state"]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
 def operator(db: None) -> Client:
     return superuser()
-
-
-def organizations(count: int) -> list[Organization]:
-    owner = create_user(email="owner@example.com", password=None)
-    return [create_organization(name=f"Branch {n}", owner=owner) for n in range(count)]
-
-
-def fields_of(answer: Any) -> dict[str, str]:
-    """The hidden fields of a preview."""
-    html = answer.content.decode()
-    return dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', html))
-
-
-def request(client: Client, of: str, operation: str, query: str = "", **more: str) -> Any:
-    """Looks at the preview and confirms it; where that leads."""
-    url = f"{list_of(of)}bulk/{operation}/{query}"
-    form = fields_of(client.get(url)) | more
-    return client.post(url, form, follow=True)
-
-
-def work() -> WorkItem:
-    """Runs what waits in the lane; the newest work."""
-    worker.work_off("sync")
-    return WorkItem.objects.latest("pk")
-
-
-def many(organization: Organization, count: int, **changed: object) -> list[BatchJob]:
-    """Jobs of one waiting file each; all but the first are copies, which are quick to make. None
-    waits for another."""
-    first = submit(organization, "text")
-    BatchFile.objects.filter(job=first).update(work_key="")
-    file = BatchFile.objects.get(job=first)
-    jobs = [first]
-    for _ in range(count - 1):
-        jobs.append(BatchJob.objects.get(pk=first.pk))
-        jobs[-1].pk = uuid7()
-    BatchJob.objects.bulk_create(jobs[1:])
-    files = []
-    for job in jobs[1:]:
-        files.append(BatchFile.objects.get(pk=file.pk))
-        files[-1].pk, files[-1].job = uuid7(), job
-    BatchFile.objects.bulk_create(files)
-    BatchJob.objects.filter(pk__in=[job.pk for job in jobs]).update(**changed)
-    return jobs
 
 
 def test_all_that_match_are_done_not_only_a_page(operator: Client) -> None:
@@ -107,25 +59,6 @@ def test_all_that_match_are_done_not_only_a_page(operator: Client) -> None:
     assert not BatchJob.objects.filter(pk__in=[job.pk for job in others], is_kept=True).exists()
     assert not BulkTarget.objects.exists()
     assert not list(verify_all())
-
-
-def test_what_the_preview_shows_is_what_is_done(operator: Client, acme: Organization) -> None:
-    """State, search and organization together: list, preview, confirmation and run agree."""
-    many(acme, 3, name="Invoices May")
-    many(acme, 2, name="Letters")
-    query = "?state=queued&q=Invoices&organization=Acme"
-    listed = operator.get(f"{list_of('batchjob')}{query}").context["cl"].result_list
-    shown = operator.get(f"{list_of('batchjob')}bulk/prioritize-high/{query}")
-    assert set(shown.context["preview"].first) == set(listed)
-    assert shown.context["preview"].states == [("queued", 3)]
-    assert "Priority high: 3 batch jobs" in shown.content.decode()
-    assert "state queued, search Invoices, organization Acme" in shown.content.decode()
-    assert BatchJob.objects.filter(priority=0).count() == 0, "a look changes nothing"
-    request(operator, "batchjob", "prioritize-high", query)
-    assert work().result["done"] == 3
-    assert set(BatchJob.objects.filter(priority=0).values_list("name", flat=True)) == {
-        "Invoices May"
-    }
 
 
 def test_what_comes_to_match_later_is_not_touched(operator: Client, acme: Organization) -> None:
@@ -167,44 +100,6 @@ def test_a_service_has_the_last_word(operator: Client, acme: Organization) -> No
     assert work().result == {"done": 1, "skipped": {"There is nothing left to cancel.": 1}}
     states = dict(BatchJob.objects.values_list("pk", "state"))
     assert states == {ended.pk: "succeeded", waits.pk: "cancelled"}
-
-
-def test_nothing_newer_than_the_preview_is_taken(operator: Client, acme: Organization) -> None:
-    old = submit(acme, "one")
-    url = f"{list_of('batchjob')}bulk/cancel/"
-    form = fields_of(operator.get(url))
-    new = submit(acme, "two")
-    operator.post(url, form)
-    work()
-    states = dict(BatchJob.objects.values_list("pk", "state"))
-    assert states == {old.pk: "cancelled", new.pk: "queued"}
-
-
-def test_more_than_were_shown_are_not_taken_without_asking(
-    operator: Client, acme: Organization
-) -> None:
-    for text in ("one", "two"):
-        submit(acme, text)
-    fail_next()
-    url = f"{list_of('batchjob')}bulk/delete/?state=failed"
-    form = fields_of(operator.get(url)) | {"up_to": str(uuid7())}
-    fail_next()
-    answer = operator.post(url, form)
-    assert told(answer) == ["2 match by now, more than the 1 that were shown."]
-    assert "Delete: 2 batch jobs" in answer.content.decode()
-    assert not WorkItem.objects.exists()
-    assert not BulkTarget.objects.exists()
-
-
-def test_a_second_press_leads_to_the_same_work(operator: Client, acme: Organization) -> None:
-    submit(acme, "one")
-    url = f"{list_of('batchjob')}bulk/cancel/"
-    form = fields_of(operator.get(url))
-    first, second = (operator.post(url, form)["Location"] for _ in range(2))
-    work()
-    third = operator.post(url, form)["Location"]
-    assert first == second == third
-    assert WorkItem.objects.count() == 1
 
 
 def test_it_runs_while_everything_is_paused(
@@ -366,109 +261,6 @@ def test_a_worker_that_dies_in_a_step_leaves_exactly_the_rest(
     assert (item.state, item.result) == ("succeeded", {"done": 6, "skipped": {}})
     assert AuditEntry.objects.filter(action="job.cancel").count() == 6
     assert not list(verify_all())
-
-
-@pytest.mark.parametrize("permissions", [("view_batchjob",), ("change_batchjob",)])
-def test_who_may_not_is_not_let(acme: Organization, permissions: tuple[str, ...]) -> None:
-    submit(acme, "one")
-    fail_next()
-    client = staff(*permissions)
-    page = client.get(list_of("batchjob")).content.decode()
-    assert ("/bulk/cancel/" in page) == (permissions == ("change_batchjob",))
-    assert "/bulk/delete/" not in page
-    url = f"{list_of('batchjob')}bulk/delete/"
-    form = {"key": str(uuid7()), "up_to": str(uuid7()), "shown": "1"}
-    assert client.get(url).status_code == client.post(url, form).status_code == 403
-    assert not WorkItem.objects.exists()
-
-
-def test_who_lost_the_permission_meanwhile_is_not_obeyed(acme: Organization) -> None:
-    submit(acme, "one")
-    client = staff("change_batchjob")
-    answer = request(client, "batchjob", "cancel")
-    assert answer.status_code == 200, "who asked for it sees how far it is"
-    User.objects.get(email="staff@example.com").user_permissions.clear()
-    item = work()
-    assert (item.state, item.error_code) == ("failed", "bulk.not_allowed")
-    assert BatchJob.objects.get().state == "queued"
-
-
-def test_nobody_sees_or_stops_what_somebody_else_asked_for(acme: Organization) -> None:
-    submit(acme, "one")
-    item = bulk.request_bulk(
-        by=User.objects.get(email="alice@example.com"),
-        verb=bulk.VERBS["jobs"]["cancel"],
-        matching=bulk.Matching.now("jobs", BatchJob.objects.all(), {}),
-    )
-    client = staff("change_batchjob")
-    works = reverse("admin:queue_workitem_changelist")
-    assert client.get(url_of(item))["Location"] == reverse("admin:index"), "there is no such work"
-    client.get(works)  # that there is none is told here
-    assert str(item.pk) not in client.get(works).content.decode()
-    form = {"action": "cancel", "_selected_action": [str(item.pk)], "confirmed": "yes"}
-    client.post(works, form, follow=True)
-    item.refresh_from_db()
-    assert item.state == "queued"
-    User.objects.get(email="staff@example.com").user_permissions.add(
-        Permission.objects.get(codename="view_workitem")
-    )
-    answer = client.post(works, form, follow=True)
-    assert "You may look at it only" in told(answer)[0]
-
-
-def test_a_filter_that_the_list_does_not_know_is_refused(
-    operator: Client, acme: Organization
-) -> None:
-    submit(acme, "one")
-    url = f"{list_of('batchjob')}bulk/cancel/?name__regex=x"
-    assert operator.get(url)["Location"] == f"{list_of('batchjob')}?e=1"
-    form = {"key": str(uuid7()), "up_to": str(uuid7()), "shown": "5"}
-    assert operator.post(url, form)["Location"] == f"{list_of('batchjob')}?e=1"
-    assert operator.get(f"{list_of('batchjob')}bulk/explode/").status_code == 404
-    nothing = operator.get(f"{list_of('batchjob')}bulk/cancel/?state=failed").content.decode()
-    assert "Nothing matches, so there is nothing to do." in nothing
-    assert not WorkItem.objects.exists()
-
-
-def test_its_page_says_how_far_it_is_and_loads_itself_again(
-    operator: Client, acme: Organization
-) -> None:
-    submit(acme, "one")
-    answer = request(operator, "batchjob", "cancel", reason="By mistake.")
-    assert answer["Refresh"] == "3"
-    assert "<button>Cancel</button>" in answer.content.decode()
-    item = work()
-    ended = operator.get(url_of(item))
-    html = ended.content.decode()
-    assert "Refresh" not in ended
-    assert "By mistake." in html
-    assert "<dt>done</dt><dd>1</dd>" in html
-    assert "No. 1, run 1" in html
-    assert "<button>" not in html.split('class="object-tools"')[-1].split("</ul>")[0]
-
-
-def test_a_preview_takes_a_fixed_number_of_queries(operator: Client) -> None:
-    branches = organizations(3)
-    url = f"{list_of('batchjob')}bulk/cancel/?state=queued"
-    counts = []
-    for branch in branches:
-        many(branch, 12)
-        with CaptureQueriesContext(connection) as queries:
-            operator.get(url)
-        counts.append(len(queries))
-    assert counts[0] == counts[-1] <= 14
-
-
-def test_a_large_number_is_not_counted_to_its_end(
-    operator: Client, acme: Organization, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(bulk, "COUNT_LIMIT", 2)
-    many(acme, 5)
-    url = f"{list_of('batchjob')}bulk/keep/"
-    shown = operator.get(url)
-    assert "Keep: more than 2 batch jobs" in shown.content.decode()
-    operator.post(url, fields_of(shown))
-    assert work().result["done"] == 5
 
 
 @pytest.mark.timeout(240)

@@ -18,7 +18,7 @@ from apps.core.admin import IS_HELD, LinkedFilter, MadeFilter, link_to, one_of, 
 from apps.core.admin_actions import ServiceAction, ServiceAdmin, Skipped
 from apps.queue.models import WorkItem
 from apps.queue.states import UNFINISHED, State
-from apps.queue.work_items import cancel_work, retry_work
+from apps.queue.work_items import ORGANIZATIONS, cancel_work, retry_work
 
 CHANGE = "queue.change_workitem"
 VIEW = "queue.view_workitem"
@@ -161,7 +161,7 @@ class WorkItemAdmin(ServiceAdmin):
 
     @admin.display(description="what came of it")
     def result_shown(self, item: WorkItem) -> SafeString | str:
-        return _told(item.result)
+        return _told({k: v for k, v in item.result.items() if k != ORGANIZATIONS})
 
     @admin.display(description="attempts")
     def attempts_shown(self, item: WorkItem) -> SafeString | str:

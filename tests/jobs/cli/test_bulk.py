@@ -16,7 +16,9 @@ from apps.queue.models import WorkItem
 from tests.batches import submit
 from tests.jobs.cli.conftest import Run
 from tests.jobs.runs import fail_next, read_next
+from tests.queue.conftest import _fresh_process_state
 
+__all__ = ["_fresh_process_state"]
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
