@@ -99,6 +99,31 @@ def test_every_view_says_what_it_is_and_shows_every_method(view: Any) -> None:
             assert "Authorization: Bearer $KEY" in example.words
 
 
+ORDER = (
+    "",  # what only reads
+    "POST batch-upload",
+    "POST batch-pause",
+    "DELETE batch-pause",
+    "POST job-discard",
+    "POST file-requeue",
+    "POST file-retry",
+    "PATCH file",
+    "POST file-pause",
+    "POST file-resume",
+    "POST file-cancel",
+    "POST job-requeue",
+    "PATCH job",
+    "POST job-pause",
+    "POST job-resume",
+    "POST job-retry",
+    "POST job-cancel",
+    "DELETE job",
+)
+"""Every example that changes something, each after what makes it possible."""
+ENDS_A_RUN = ("POST file-retry", "POST job-retry")
+"""Those before which the files that wait have failed."""
+
+
 def test_every_example_works(alice_api: APIClient, client: Client, bob: User) -> None:
     pdf = (SAMPLES / "hausordnung.pdf").read_bytes()  # it has pictures of its pages
     job = accepted(alice_api, part(pdf, "a.pdf"), part(b"b", "b.txt"))
@@ -108,20 +133,23 @@ def test_every_example_works(alice_api: APIClient, client: Client, bob: User) ->
     read = str(BatchFile.objects.get(state="succeeded").pk)
     failed = str(BatchFile.objects.get(state="failed").pk)
     every = [example for view in api_views() for example in examples_of(view)]
-    # What ends a job comes last.
-    order = {"job-retry": 2, "file-retry": 1, "job-cancel": 3, "job": 4}
-    for example in sorted(every, key=lambda each: order.get(route_of(each, job, read), 0)):
+    for example in sorted(every, key=lambda each: ORDER.index(route_of(each, job, read))):
         route = route_of(example, job, read)
-        file = failed if route == "file-retry" else read
-        if route == "job-retry":
-            fail_next()
+        file = read if route in ("", "POST batch-upload") else failed
+        if route in ENDS_A_RUN:
+            while BatchFile.objects.filter(state="queued", is_held=False):
+                fail_next()
         path = with_ids(example.path, job["id"], file)
         if "-F" in example.words:
             assert set(fields_of(example)) == {"file"}
             accepted(alice_api)
             BatchFile.objects.exclude(job_id=job["id"]).delete()
             continue
-        answer = alice_api.generic(example.verb, path)
+        sent = ("", "application/octet-stream")
+        if "-d" in example.words:
+            assert "Content-Type: application/json" in example.words
+            sent = (example.words[example.words.index("-d") + 1], "application/json")
+        answer = alice_api.generic(example.verb, path, *sent)
         assert answer.status_code in (200, 204), (path, answer.content)
         assert body(answer) or answer.status_code == 204
     assert not BatchJob.objects.filter(pk=job["id"]).exists()
@@ -129,7 +157,7 @@ def test_every_example_works(alice_api: APIClient, client: Client, bob: User) ->
 
 def route_of(example: Example, job: dict[str, Any], file: str) -> str:
     match = resolve(with_ids(example.path, job["id"], file).partition("?")[0])
-    return str(match.url_name) if example.verb != "GET" else ""
+    return f"{example.verb} {match.url_name}" if example.verb != "GET" else ""
 
 
 def fields_of(example: Example) -> list[str]:
@@ -201,15 +229,22 @@ def test_pages_lead_on_and_back(browser: Client, acme: Organization) -> None:
     assert 'rel="next"' not in html
 
 
-def test_an_open_job_can_be_cancelled_a_closed_one_retried_and_deleted(
+def test_an_open_job_can_be_held_a_closed_one_run_again_and_deleted(
     browser: Client, alice_api: APIClient
 ) -> None:
     job = accepted(alice_api, part())
     path = f"{JOBS}/{job['id']}"
-    assert offered(page(browser, path)) == [("POST", f"{path}/cancel")]
+    held = [("POST", f"{path}/cancel"), ("PATCH", path)]
+    assert sorted(offered(page(browser, path))) == sorted([("POST", f"{path}/pause"), *held])
+    alice_api.post(f"{job['url']}/pause")
+    assert sorted(offered(page(browser, path))) == sorted([("POST", f"{path}/resume"), *held])
+    alice_api.post(f"{job['url']}/resume")
     fail_next()
     html = page(browser, path)
-    assert offered(html) == [("POST", f"{path}/retry"), ("DELETE", path)]
+    verbs = [("POST", f"{path}/{verb}") for verb in ("retry", "requeue", "discard")]
+    assert sorted(offered(html)) == sorted([*verbs, ("DELETE", path), ("PATCH", path)])
+    alice_api.post(f"{job['url']}/discard")
+    assert ("POST", f"{path}/discard") not in offered(page(browser, path))
     assert "gone for good" in html
     answer = browser.delete(path, headers=HTML)
     assert "HTTP 204" in answer.content.decode()
@@ -219,12 +254,17 @@ def test_an_open_job_can_be_cancelled_a_closed_one_retried_and_deleted(
     assert not BatchJob.objects.exists()
 
 
-def test_what_went_well_is_not_offered_to_run_again(browser: Client, alice_api: APIClient) -> None:
+def test_what_went_well_is_not_offered_to_be_retried(browser: Client, alice_api: APIClient) -> None:
     job = accepted(alice_api)
     file = read_next()
     path = f"{JOBS}/{job['id']}"
-    assert offered(page(browser, path)) == [("DELETE", path)]
-    assert offered(page(browser, f"/api/batch/files/{file.pk}")) == []
+    assert sorted(offered(page(browser, path))) == [
+        ("DELETE", path),
+        ("PATCH", path),
+        ("POST", f"{path}/requeue"),
+    ]
+    of_file = f"/api/batch/files/{file.pk}"
+    assert offered(page(browser, of_file)) == [("POST", f"{of_file}/requeue")]
 
 
 def test_a_job_that_is_being_cancelled_has_nothing_to_offer(
@@ -251,7 +291,7 @@ def test_addresses_that_only_take_something_offer_to_send_it(
 ) -> None:
     job = accepted(alice_api)
     path = f"{JOBS}/{job['id']}"
-    for verb in ("cancel", "retry"):
+    for verb in ("cancel", "pause", "resume", "retry", "requeue", "discard"):
         html = page(browser, f"{path}/{verb}", 405)
         assert offered(html) == [("POST", f"{path}/{verb}")]
         assert "Nothing to read at this address" in html
@@ -276,7 +316,10 @@ def test_readers_and_contributors_are_offered_what_they_may(
         browser = client_for(user)
         of_file = f"/api/batch/files/{file.pk}"
         answers = [page(browser, address) for address in (path, of_file)]
-        only_taking = (f"{path}/cancel", f"{path}/retry", f"{of_file}/retry", UPLOAD)
+        verbs = ("cancel", "pause", "resume", "retry", "requeue")
+        only_taking = [f"{each}/{verb}" for each in (path, of_file) for verb in verbs]
+        only_taking += [f"{path}/discard", UPLOAD]
+        answers.append(page(browser, "/api/batch/pause"))
         answers += [page(browser, address, 405) for address in only_taking]
         return [each for answer in answers for each in offered(answer)]
 

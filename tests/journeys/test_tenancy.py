@@ -16,6 +16,7 @@ from apps.accounts.models import ApiKey, Membership, Organization, User
 from apps.audit.models import AuditEntry
 from apps.audit.services import record
 from apps.jobs.models import BatchFile, BatchJob
+from apps.queue.models import Pause
 from tests.conftest import ApiFor, ClientFor
 from tests.jobs.forms import UPLOAD, accepted, body, field, files_of, part, post
 from tests.jobs.runs import fail_next, read_next
@@ -33,16 +34,25 @@ OPEN_TO_ALL = {
     "sign-in": ["GET"],
 }
 LISTS = {"api/batch/jobs": ["GET"]}
+OF_ONES_OWN_ORGANIZATION = {"api/batch/pause": ["GET", "POST", "DELETE"]}
 MAKES = {"api/batch/upload": ["POST"]}
 DETAILS = {
-    "api/batch/jobs/<uuid:job_id>": ["GET", "DELETE"],
+    "api/batch/jobs/<uuid:job_id>": ["GET", "PATCH", "DELETE"],
     "api/batch/jobs/<uuid:job_id>/files": ["GET"],
     "api/batch/jobs/<uuid:job_id>/cancel": ["POST"],
+    "api/batch/jobs/<uuid:job_id>/pause": ["POST"],
+    "api/batch/jobs/<uuid:job_id>/resume": ["POST"],
     "api/batch/jobs/<uuid:job_id>/retry": ["POST"],
+    "api/batch/jobs/<uuid:job_id>/requeue": ["POST"],
+    "api/batch/jobs/<uuid:job_id>/discard": ["POST"],
     "api/batch/jobs/<uuid:job_id>/results.ndjson": ["GET"],
     "api/batch/jobs/<uuid:job_id>/results.zip": ["GET"],
-    "api/batch/files/<uuid:file_id>": ["GET"],
+    "api/batch/files/<uuid:file_id>": ["GET", "PATCH"],
+    "api/batch/files/<uuid:file_id>/cancel": ["POST"],
+    "api/batch/files/<uuid:file_id>/pause": ["POST"],
+    "api/batch/files/<uuid:file_id>/resume": ["POST"],
     "api/batch/files/<uuid:file_id>/retry": ["POST"],
+    "api/batch/files/<uuid:file_id>/requeue": ["POST"],
     "api/batch/files/<uuid:file_id>/text": ["GET"],
     "api/batch/files/<uuid:file_id>/result": ["GET"],
     "api/batch/files/<uuid:file_id>/content": ["GET"],
@@ -71,7 +81,16 @@ ADMIN_WITHOUT_DATA = {
     "admin/password_change/done/",
 }
 VERBS = ("GET", "POST", "PUT", "PATCH", "DELETE")
-ACTIONS = ("/cancel", "/retry", "/delete", "/jobs/new")
+ACTIONS = (
+    "/cancel",
+    "/pause",
+    "/resume",
+    "/retry",
+    "/requeue",
+    "/discard",
+    "/delete",
+    "/jobs/new",
+)
 HTML = {"Accept": "text/html"}
 FOREIGN = ("Acme", "acme", "alice@example.com", "bob@example.com", "what was read")
 """What is in everything that was made here, and in no answer that Charlie gets."""
@@ -124,7 +143,7 @@ def filled_in(route: str, job: dict[str, Any], file: BatchFile) -> str:
 
 def everything() -> list[list[dict[str, Any]]]:
     """All rows that somebody could change."""
-    models = (BatchJob, BatchFile, User, Organization, Membership, ApiKey, AuditEntry)
+    models = (BatchJob, BatchFile, User, Organization, Membership, ApiKey, Pause, AuditEntry)
     return [list(model._default_manager.order_by("pk").values()) for model in models]
 
 
@@ -137,6 +156,7 @@ def test_every_route_has_its_place_here() -> None:
     known = {
         **OPEN_TO_ALL,
         **LISTS,
+        **OF_ONES_OWN_ORGANIZATION,
         **MAKES,
         **DETAILS,
         **SEARCHABLE,
@@ -187,6 +207,19 @@ def test_lists_are_empty(charlie_api: APIClient, job: dict[str, Any], route: str
     assert charlie_api.get(f"/{route}").json()["results"] == []
 
 
+def test_ones_own_pause_is_all_that_somebody_sees_and_ends(
+    alice_api: APIClient, charlie_api: APIClient, job: dict[str, Any]
+) -> None:
+    path = "/api/batch/pause"
+    assert alice_api.post(path, {"reason": "acme's reason"}).status_code == 200
+    before = everything()
+    for verb in OF_ONES_OWN_ORGANIZATION[path.lstrip("/")]:
+        answer = charlie_api.generic(verb, path)
+        assert answer.status_code == 200
+        check_nothing_foreign(answer)
+    assert without_use(everything())[:-1] == without_use(before)[:-1]
+
+
 def test_a_browser_that_is_signed_in_elsewhere_sees_nothing_either(
     charlie: User, client_for: ClientFor, job: dict[str, Any]
 ) -> None:
@@ -221,7 +254,8 @@ def test_without_a_good_key_nobody_comes_in(
 ) -> None:
     api = APIClient() if token is None else api_for(token)
     file = BatchFile.objects.filter(state="succeeded").get()
-    for route, verb in cases(DETAILS, SEARCHABLE, PICTURES, LISTS, MAKES):
+    tables = (DETAILS, SEARCHABLE, PICTURES, LISTS, OF_ONES_OWN_ORGANIZATION, MAKES)
+    for route, verb in cases(*tables):
         answer = api.generic(verb, filled_in(route, job, file))
         assert (answer.status_code, answer.json()["code"]) == (401, code), route
         assert answer["WWW-Authenticate"] == 'Bearer realm="docmill"'
@@ -234,7 +268,7 @@ def test_readers_read_everything_and_change_nothing(
     bob_api: APIClient, alice_api: APIClient, job: dict[str, Any]
 ) -> None:
     file = BatchFile.objects.filter(state="succeeded").get()
-    for route, verb in CASES:
+    for route, verb in cases(DETAILS, OF_ONES_OWN_ORGANIZATION):
         answer = bob_api.generic(verb, filled_in(route, job, file))
         assert answer.status_code == (200 if verb == "GET" else 403), (route, verb)
         assert body(answer)
