@@ -70,6 +70,19 @@ NOT_CODES = {
     "batch.upload",  # an idempotency route
     "document.xml",  # a part of a DOCX
     "queue.work",  # a Celery task
+    # actions, as the audit log names them
+    "job.cancel",
+    "job.delete",
+    "job.discard",
+    "job.keep",
+    "job.let_go",
+    "job.pause",
+    "job.prioritize",
+    "job.requeue",
+    "job.resume",
+    "job.retry",
+    "queue.pause",
+    "queue.resume",
 }
 
 
