@@ -76,7 +76,7 @@ def is_held(file: BatchFile, pauses: Iterable[QueuePause]) -> bool:
 
 
 def pauses_that_hold(jobs: Sequence[BatchJob]) -> dict[UUID, list[QueuePause]]:
-    """For each of `jobs` with waiting files, the pauses of the queue that hold some of these back.
+    """For each of `jobs` of whose waiting files some are held back by pauses of the queue: these.
 
     One query while nothing is paused, and three however many jobs.
     """
@@ -92,7 +92,7 @@ def pauses_that_hold(jobs: Sequence[BatchJob]) -> dict[UUID, list[QueuePause]]:
     ).distinct():
         known = held.setdefault(job_id, [])
         known += [p for p in told[organization_id] if p.holds(lane) and p not in known]
-    return held
+    return {job_id: known for job_id, known in held.items() if known}
 
 
 def _told(organization_id: UUID, pauses: Sequence[Pause]) -> list[QueuePause]:

@@ -13,13 +13,14 @@ from django.utils import timezone
 
 from apps.accounts.actor import Actor
 from apps.core.errors import NotFound
-from apps.jobs.live import Live, live_from
+from apps.jobs.live import Live, Seen, live_from
 from apps.jobs.models import CONTAINERS, BatchFile, BatchJob, FileResult
+from apps.jobs.pausing import QueuePause, is_held, pauses_of_queue
 from apps.jobs.results import files_in_order
 from apps.jobs.services import runs_again
-from apps.jobs.states import CLOSED, DUPLICATE, FILE_STATES, OPEN, JobState
+from apps.jobs.states import CLOSED, DUPLICATE, FILE_STATES, OPEN, READ, JobState
 from apps.queue.models import Priority
-from apps.queue.states import UNFINISHED, State
+from apps.queue.states import READY, UNFINISHED, State
 from apps.web import words
 from apps.web.rows import nobody_works
 
@@ -104,6 +105,8 @@ class JobPage:
         self.chosen = chosen if chosen in FILE_STATES else ""
         self._number = number
         self.files = files_in_order(job)
+        for file in self.files:
+            file.job = job  # spares a query for each
         if not self.files:  # deleted since it was found
             raise NotFound("There is no such job.")
         # Read after the files: what they come to may be less than what was shown before.
@@ -132,12 +135,33 @@ class JobPage:
         states = Counter(file.state for file in self.files)
         states["total"] = len(self.files)
         states[State.SUCCEEDED] += states[DUPLICATE]
-        begun = sum(
-            file.progress
-            for file in self.files
-            if file.state in UNFINISHED and file.kind not in CONTAINERS
+        unfinished = [file for file in self.files if file.state in UNFINISHED]
+        follows = sum(file.waits_for_id is not None for file in unfinished)
+        tries = [file.available_at for file in unfinished if file.state == State.RETRY_WAIT]
+        begun = sum(file.progress for file in unfinished if file.kind not in CONTAINERS)
+        seen = Seen(
+            states,
+            begun=begun,
+            floor=self._floor,
+            read=sum(self._was_read(file) for file in self.files),
+            followers=follows,
+            next_try=max(tries, default=None),
+            is_held=any(is_held(file, self.pauses) for file in unfinished),
         )
-        return live_from(self.job, states, begun, self._floor)
+        return live_from(self.job, seen)
+
+    def _was_read(self, file: BatchFile) -> bool:
+        """Whether it was read to an end, well or badly, since the job was started."""
+        if file.state not in READ or file.finished_at is None or self.job.started_at is None:
+            return False
+        return file.finished_at >= self.job.started_at
+
+    @cached_property
+    def pauses(self) -> list[QueuePause]:
+        """Those of the queue that hold back any of its files."""
+        lanes = {file.lane for file in self.files if file.state in READY}
+        found = pauses_of_queue(self.job.organization_id) if lanes else []
+        return [each for each in found if any(each.holds(lane) for lane in lanes)]
 
     @property
     def done(self) -> int:
