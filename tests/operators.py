@@ -6,7 +6,8 @@ from django.contrib.auth.models import Permission
 from django.test import Client
 from django.urls import reverse
 
-from apps.accounts.models import Organization
+from apps.accounts.actor import Actor
+from apps.accounts.models import Organization, User
 from apps.accounts.services import create_user
 from apps.jobs.models import BatchJob
 from tests.batches import submit
@@ -31,6 +32,13 @@ def staff(*permissions: str) -> Client:
     client = Client()
     client.force_login(user)
     return client
+
+
+def operator_in(organization: Organization) -> Actor:
+    """root@example.com, acting from the admin in an organization they are no member of."""
+    found = User.objects.filter(email="root@example.com").first()
+    user = found or create_user(email="root@example.com", password=None, name="Root")
+    return Actor.operator(user, organization)
 
 
 def told(answer: Any) -> list[str]:

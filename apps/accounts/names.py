@@ -9,14 +9,19 @@ _REFUSED_CATEGORIES = frozenset({"Cc", "Cs"})
 
 
 def clean_name(text: str) -> str:
-    """`text` as one line without control characters, runs of white space made one, trimmed.
+    """What `one_line` makes of `text`.
 
     Raises ValueError, with a sentence for a person, unless 1 to 200 characters are left.
     """
-    kept = (c for c in text if c.isspace() or unicodedata.category(c) not in _REFUSED_CATEGORIES)
-    name = " ".join("".join(kept).split())
+    name = one_line(text)
     if not name:
         raise ValueError("A name needs at least one character.")
     if len(name) > NAME_MAX_LENGTH:
         raise ValueError(f"A name has at most {NAME_MAX_LENGTH} characters; this has {len(name)}.")
     return name
+
+
+def one_line(text: str) -> str:
+    """`text` without control characters, runs of white space made one, trimmed."""
+    kept = (c for c in text if c.isspace() or unicodedata.category(c) not in _REFUSED_CATEGORIES)
+    return " ".join("".join(kept).split())

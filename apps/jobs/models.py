@@ -9,16 +9,35 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Count, Exists, F, FilteredRelation, OuterRef, Q, QuerySet, Sum
+from django.db.models import (
+    Count,
+    Exists,
+    F,
+    FilteredRelation,
+    Max,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+    Sum,
+)
 from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 
 from apps.accounts.models import OrganizationOwned, OrganizationQuerySet, User
 from apps.core.ids import uuid7
-from apps.jobs.states import CLOSED, COUNTED, FILE_STATES, OPEN, JobState
+from apps.jobs.states import CLOSED, COUNTED, FILE_STATES, OPEN, READ, JobState
 from apps.processors.kinds import KINDS
-from apps.queue.models import Attempt, LeasedRow, LeasedRowQuerySet, Priority, WorkItem, in_states
-from apps.queue.states import UNFINISHED
+from apps.queue.models import (
+    Attempt,
+    LeasedRow,
+    LeasedRowQuerySet,
+    Pause,
+    Priority,
+    WorkItem,
+    in_states,
+)
+from apps.queue.states import UNFINISHED, State
 
 CONTAINERS = frozenset(kind.name for kind in KINDS.values() if kind.family in ("archive", "mail"))
 """The kinds that other documents are found in."""
@@ -87,10 +106,16 @@ class BatchJobQuerySet(OrganizationQuerySet["BatchJob"]):
     def live(self, ids: Iterable[UUID]) -> dict[UUID, dict[str, Any]]:
         """For each of those jobs that is there: `total`, and its files by state; `begun`, the sum
         of the progress (0..1 each) of those that have not ended; `floor`, what is shown at least.
+        Of this run: `read`, how many were read to an end; `followers`, how many wait for another
+        file; `held`, how many somebody holds back; `next_try`, when the last may be tried again.
 
         Containers are left out of `begun`: what one holds, and so how much of the job it is, is
         known at its end only. One query, and none for no job.
         """
+        read = BatchFile.objects.filter(
+            job=OuterRef("pk"), state__in=READ, finished_at__gte=OuterRef("started_at")
+        )
+        follows = Q(open_file__waits_for__isnull=False)
         rows = (
             self.filter(pk__in=ids)
             .order_by()
@@ -104,6 +129,12 @@ class BatchJobQuerySet(OrganizationQuerySet["BatchJob"]):
                 begun=Coalesce(
                     Sum("open_file__progress", filter=~Q(open_file__kind__in=CONTAINERS)), 0.0
                 ),
+                followers=Count("open_file", filter=follows),
+                held=Count("open_file", filter=Q(open_file__is_held=True) & ~follows),
+                next_try=Max(
+                    "open_file__available_at", filter=Q(open_file__state=State.RETRY_WAIT)
+                ),
+                read=Coalesce(Subquery(read.values("job").annotate(n=Count("pk")).values("n")), 0),
             )
         )
         return {row.pop("pk"): row for row in rows}
@@ -177,12 +208,24 @@ class BatchJob(OrganizationOwned):
 
 
 class BatchFileQuerySet(LeasedRowQuerySet):
-    def waiting_before(self, jobs: Iterable[BatchJob]) -> dict[UUID, int]:
-        """For each of `jobs` that waits: how many files of its lane stand before its first.
+    def in_line(self) -> Self:
+        """Those that start as soon as there is a free slot: no pause holds them back."""
+        waiting = self.ready().filter(is_held=False, available_at__lte=Now())
+        for pause in Pause.objects.in_force():
+            if not pause.lane and pause.organization_id is None:
+                return waiting.none()
+            of_lane = Q(lane=pause.lane) if pause.lane else Q()
+            of_organization = Q(organization=pause.organization_id)
+            held = of_lane & of_organization if pause.organization_id else of_lane
+            waiting = waiting.exclude(held)
+        return waiting
 
-        Two queries, however many jobs.
+    def waiting_before(self, jobs: Iterable[BatchJob]) -> dict[UUID, int]:
+        """For each of `jobs` that is in line: how many files of its lane stand before its first.
+
+        Three queries, however many jobs.
         """
-        waiting = self.ready().filter(is_held=False)
+        waiting = self.in_line()
         mine = waiting.filter(job__in=[job.pk for job in jobs])
         places = mine.order_by("-priority", "-fair_rank", "-id").values_list(
             "job_id", "lane", "priority", "fair_rank"

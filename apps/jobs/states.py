@@ -51,6 +51,9 @@ FILE_TRANSITIONS: dict[str, frozenset[str]] = {
 FILE_TRANSITIONS["queued"] |= {DUPLICATE}
 FILE_STATES = tuple(FILE_TRANSITIONS)
 
+READ = ("succeeded", "failed", "quarantined")
+"""The ends that a worker brought about, which took it time."""
+
 COUNTED = ("succeeded", "failed", "quarantined", "cancelled", REJECTED)
 """The ends of a file that a job keeps a counter of; a duplicate counts among the succeeded."""
 COUNTERS: dict[str, tuple[str, ...]] = {

@@ -25,7 +25,7 @@ def read_submission(fields: dict[str, str]) -> Submission:
     return Submission(
         operation=check_operation(fields.get("operation", "extract")),
         options=parse_options(_decoded(fields.get("options", "{}"))),
-        priority=_priority(fields.get("priority", "normal")),
+        priority=read_priority(fields.get("priority", "normal")),
         name=_job_name(fields.get("name", "")),
     )
 
@@ -39,7 +39,8 @@ def _decoded(options: str) -> object:
     return decoded
 
 
-def _priority(given: str) -> Priority:
+def read_priority(given: str) -> Priority:
+    """The priority of that name. Raises InvalidInput."""
     if given not in PRIORITIES:
         detail = f"priority must be one of {', '.join(PRIORITIES)}."
         raise InvalidInput(detail, errors=[FieldError("priority", "unknown", detail)])

@@ -1,14 +1,19 @@
 from django.urls import path
 
-from apps.jobs.api import files, jobs, pages, upload
+from apps.jobs.api import control, file_control, files, jobs, pages, pauses, upload
 
 urlpatterns = [
     path("upload", upload.BatchUpload.as_view(), name="batch-upload"),
+    path("pause", pauses.OrganizationPause.as_view(), name="batch-pause"),
     path("jobs", jobs.JobList.as_view(), name="job-list"),
     path("jobs/<uuid:job_id>", jobs.JobDetail.as_view(), name="job"),
     path("jobs/<uuid:job_id>/files", jobs.JobFiles.as_view(), name="job-files"),
-    path("jobs/<uuid:job_id>/cancel", jobs.JobCancel.as_view(), name="job-cancel"),
-    path("jobs/<uuid:job_id>/retry", jobs.JobRetry.as_view(), name="job-retry"),
+    path("jobs/<uuid:job_id>/cancel", control.JobCancel.as_view(), name="job-cancel"),
+    path("jobs/<uuid:job_id>/pause", control.JobPause.as_view(), name="job-pause"),
+    path("jobs/<uuid:job_id>/resume", control.JobResume.as_view(), name="job-resume"),
+    path("jobs/<uuid:job_id>/retry", control.JobRetry.as_view(), name="job-retry"),
+    path("jobs/<uuid:job_id>/requeue", control.JobRequeue.as_view(), name="job-requeue"),
+    path("jobs/<uuid:job_id>/discard", control.JobDiscard.as_view(), name="job-discard"),
     path(
         "jobs/<uuid:job_id>/results.ndjson",
         jobs.JobResultsNdjson.as_view(),
@@ -16,7 +21,11 @@ urlpatterns = [
     ),
     path("jobs/<uuid:job_id>/results.zip", jobs.JobResultsZip.as_view(), name="job-results-zip"),
     path("files/<uuid:file_id>", files.FileDetail.as_view(), name="file"),
-    path("files/<uuid:file_id>/retry", files.FileRetry.as_view(), name="file-retry"),
+    path("files/<uuid:file_id>/cancel", file_control.FileCancel.as_view(), name="file-cancel"),
+    path("files/<uuid:file_id>/pause", file_control.FilePause.as_view(), name="file-pause"),
+    path("files/<uuid:file_id>/resume", file_control.FileResume.as_view(), name="file-resume"),
+    path("files/<uuid:file_id>/retry", file_control.FileRetry.as_view(), name="file-retry"),
+    path("files/<uuid:file_id>/requeue", file_control.FileRequeue.as_view(), name="file-requeue"),
     path("files/<uuid:file_id>/text", files.FileText.as_view(), name="file-text"),
     path("files/<uuid:file_id>/result", files.FileExtraction.as_view(), name="file-result"),
     path("files/<uuid:file_id>/content", files.FileContent.as_view(), name="file-content"),

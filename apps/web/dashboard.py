@@ -45,7 +45,9 @@ class Overview:
         jobs = BatchJob.objects.in_organization(organization)
         ended = jobs.order_by("-finished_at")
         recently = timezone.now() - timedelta(days=FAILED_DAYS)
-        failed = ended.filter(state__in=sorted(GROUPS["failed"][1]), finished_at__gte=recently)
+        failed = ended.filter(
+            state__in=sorted(GROUPS["failed"][1]), finished_at__gte=recently, discarded_at=None
+        )
         started_first = F("started_at").desc(nulls_last=True)
         running = list(jobs.open().order_by(started_first, *NEWEST_FIRST)[:SHOWN])
         files = BatchFile.objects.filter(job__in=running, state__in=UNFINISHED)

@@ -1,7 +1,7 @@
 """The page of one file: its text by page, what it is, and every attempt at it."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -14,21 +14,21 @@ from django_htmx.http import reselect, reswap, retarget
 
 from apps.accounts.actor import Actor
 from apps.jobs import storage
-from apps.jobs.errors import JobUnfinished, NothingToRetry
-from apps.jobs.models import BatchFile, FileAttempt
+from apps.jobs.errors import JobFinished, JobUnfinished, NothingToRetry
+from apps.jobs.models import BatchFile
 from apps.jobs.previews import are_drawn
 from apps.jobs.reading import file_of
-from apps.jobs.services import retry_job
-from apps.jobs.states import CLOSED
+from apps.jobs.services import cancel_job, requeue_job, retry_job
+from apps.jobs.states import CLOSED, DUPLICATE
 from apps.processors.kinds import KINDS
-from apps.queue.retry import FailureClass
 from apps.queue.states import UNFINISHED, State
 from apps.web.access import members_only
-from apps.web.advice import CLASS_WORDS, soon, trouble_of
+from apps.web.advice import soon, trouble_of
+from apps.web.attempts import attempts_of
 from apps.web.file_text import Absent, Excerpt, excerpt
+from apps.web.holds import Hold, holds_of_file, shown_state
 from apps.web.words import STATE_WORDS, job_title
 
-MAX_ATTEMPTS = 50
 PLAIN = frozenset({"txt", "csv", "eml", "md", "json", "xml"})
 """Kinds whose lines are shown as they stand."""
 UNITS = {
@@ -62,7 +62,7 @@ def _page(request: HttpRequest, actor: Actor, file: BatchFile, *, told: str = ""
     text = _text(file, request.GET.get("page", ""))
     has_original = file.content is not None and storage.path_of(file.content).exists()
     may_retry, why_not = _retry(actor, file)
-    context = _live(file) | {
+    context = _live(actor, file) | {
         **_around(file),
         "result": getattr(file, "result", None),
         "text": text,
@@ -71,6 +71,8 @@ def _page(request: HttpRequest, actor: Actor, file: BatchFile, *, told: str = ""
         "has_picture": has_original and isinstance(text, Excerpt) and are_drawn(file),
         "picture_size": _picture_size(file),
         "may_retry": may_retry,
+        "may_cancel": _may_cancel(actor, file),
+        "may_requeue": _may_requeue(actor, file),
         "why_no_retry": why_not,
         "took": _took(file),
         "metadata": _metadata(file),
@@ -94,78 +96,75 @@ def live(request: HttpRequest, actor: Actor, file_id: UUID) -> HttpResponse:
     Once the file has ended all of the page is swapped: reloaded, it would lose the focus.
     """
     file = file_of(actor, file_id)
-    label = STATE_WORDS[_state(file)][0]
     if file.state not in UNFINISHED:
-        whole = reswap(_page(request, actor, file, told=label), "outerHTML")
+        ended = _page(request, actor, file, told=STATE_WORDS[file.state][0])
+        whole = reswap(ended, "outerHTML")
         return retarget(reselect(whole, "#file-page"), "#file-page")
-    seen = request.GET.get("seen", "")
-    if seen == _token(file):
+    seen, now = request.GET.get("seen", ""), _live(actor, file)
+    if seen == now["token"]:
         return HttpResponse(status=204)
-    has_news = seen.partition("~")[0] != _state(file)  # progress alone is not read out
-    return render(request, "web/_file_news.html", _live(file) | {"told": label if has_news else ""})
+    has_news = seen.partition("~")[0] != now["state"]  # progress alone is not read out
+    told = now["state_label"] if has_news else ""
+    return render(request, "web/_file_news.html", now | {"told": told})
 
 
 @require_POST
 @members_only
 def retry(request: HttpRequest, actor: Actor, file_id: UUID) -> HttpResponse:
     """Runs the file again. Raises Forbidden and NotFound; a conflict is told on its page."""
+    return _do(request, actor, file_id, retry_job, "The file is in line again.")
+
+
+@require_POST
+@members_only
+def requeue(request: HttpRequest, actor: Actor, file_id: UUID) -> HttpResponse:
+    """The same of a file that was read, or has the result of another."""
+    return _do(request, actor, file_id, requeue_job, "The file is in line to be read again.")
+
+
+@require_POST
+@members_only
+def cancel(request: HttpRequest, actor: Actor, file_id: UUID) -> HttpResponse:
+    """Stops the file alone. Raises Forbidden and NotFound; a conflict is told on its page."""
+    told = "Cancelled: if it runs, it stops within seconds."
+    return _do(request, actor, file_id, cancel_job, told)
+
+
+def _do(
+    request: HttpRequest, actor: Actor, file_id: UUID, verb: Callable[..., object], told: str
+) -> HttpResponse:
     file = file_of(actor, file_id)
     try:
-        retry_job(actor=actor, job=file.job, only=[file])
-    except (JobUnfinished, NothingToRetry) as refusal:
+        verb(actor=actor, job=file.job, only=[file])
+    except (JobFinished, JobUnfinished, NothingToRetry) as refusal:
         messages.error(request, refusal.detail)
     else:
-        messages.success(request, "The file is in line again.")
+        messages.success(request, told)
     return redirect("web:file", file_id)
 
 
-def _live(file: BatchFile) -> dict[str, Any]:
+def _live(actor: Actor, file: BatchFile) -> dict[str, Any]:
     """What changes by itself until the file has ended."""
+    holds = holds_of_file(file)
+    state = shown_state(file, is_held=bool(holds))
     return {
         "file": file,
-        "state": _state(file),
-        "state_label": STATE_WORDS[_state(file)][0],
+        "state": state,
+        "state_label": STATE_WORDS[state][0],
         "is_moving": file.state in UNFINISHED,
+        "holds": holds,
         "soon": soon(file.available_at),
         "percent": int(file.progress * 100),
         "trouble": trouble_of(file),
-        "attempts": _attempts(file),
-        "token": _token(file),
+        "attempts": attempts_of(actor, file),
+        "token": _token(file, state, holds),
     }
 
 
-def _state(file: BatchFile) -> str:
-    """The state as people see it: one that runs and shall stop is being cancelled."""
-    is_stopping = file.state == State.RUNNING and file.cancel_requested
-    return "cancelling" if is_stopping else file.state
-
-
-def _token(file: BatchFile) -> str:
+def _token(file: BatchFile, state: str, holds: list[Hold]) -> str:
     """All that `_live` shows of an unfinished file, in short."""
-    shown = (_state(file), file.attempts, int(file.progress * 100), file.stage)
-    return "~".join(map(str, (*shown, soon(file.available_at))))
-
-
-@dataclass(frozen=True)
-class Tried:
-    """An attempt as its row shows it; `seconds` is None while it runs."""
-
-    attempt: FileAttempt
-    seconds: float | None
-    reason: str
-
-
-def _attempts(file: BatchFile) -> list[Tried]:
-    """The latest first. Tracebacks are for operators: long, and not asked for."""
-    attempts = FileAttempt.objects.filter(row=file).defer("traceback").order_by("-number")
-    return [_tried(attempt) for attempt in attempts[:MAX_ATTEMPTS]]
-
-
-def _tried(attempt: FileAttempt) -> Tried:
-    why = attempt.failure_class
-    ended = attempt.ended_at
-    seconds = (ended - attempt.started_at).total_seconds() if ended else None
-    return Tried(attempt, seconds, CLASS_WORDS[FailureClass(why)] if why else "")
+    shown = (state, file.attempts, int(file.progress * 100), file.stage, soon(file.available_at))
+    return "~".join(map(str, (*shown, file.waits_for_id, len(holds))))
 
 
 def _around(file: BatchFile) -> dict[str, Any]:
@@ -217,6 +216,20 @@ def _retry(actor: Actor, file: BatchFile) -> tuple[bool, str]:
     if job.state not in CLOSED:
         return False, "It can be run again once its job has finished."
     return True, ""
+
+
+def _may_cancel(actor: Actor, file: BatchFile) -> bool:
+    may_update = actor.may("update", "jobs", created_by_id=file.job.created_by_id)
+    return may_update and file.state in UNFINISHED and not file.cancel_requested
+
+
+def _may_requeue(actor: Actor, file: BatchFile) -> bool:
+    """Whether to offer to read again what was read well. What an archive or mail brought along is
+    there already, so those are not opened again."""
+    was_read = file.state in (State.SUCCEEDED, DUPLICATE) and file.job.state in CLOSED
+    if not was_read or not actor.may("update", "jobs", created_by_id=file.job.created_by_id):
+        return False
+    return not file.members.exists()
 
 
 def _text(file: BatchFile, asked: str) -> Excerpt | Absent | None:

@@ -10,20 +10,21 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from apps.accounts.actor import Actor
-from apps.jobs.errors import JobFinished, JobUnfinished, NothingToRetry
+from apps.jobs.errors import JobFinished, JobUnfinished, NothingToDiscard, NothingToRetry
 from apps.jobs.models import BatchFile, BatchJob
 from apps.jobs.reading import job_of
 from apps.jobs.services import cancel_job, delete_job, retry_job
 from apps.jobs.states import CLOSED, OPEN, JobState
 from apps.web import words
 from apps.web.access import members_only
-from apps.web.job_page import JobPage, Question, cancel_question, delete_question
+from apps.web.job_page import JobPage
+from apps.web.questions import Question, cancel_question, delete_question
 
 REDRAWN_AFTER_SECONDS = 10
 """How old an unchanged page of an open job becomes. Its place in line, the workers and the time
 that is left change without the job."""
 
-CONFLICTS = (JobFinished, JobUnfinished, NothingToRetry)
+CONFLICTS = (JobFinished, JobUnfinished, NothingToDiscard, NothingToRetry)
 """What happens when the job went on while somebody looked at an older page."""
 
 asking = require_http_methods(["GET", "HEAD", "POST"])
@@ -57,11 +58,11 @@ def cancel(request: HttpRequest, actor: Actor, job_id: UUID) -> HttpResponse:
     found = job_of(actor, job_id)
     actor.require("update", "jobs", created_by_id=found.created_by_id)
     if request.method == "POST":
-        return _do(request, found, lambda: _cancelled(actor, found))
+        return done(request, found, lambda: _cancelled(actor, found))
     if found.state in CLOSED:
         messages.info(request, "The job is finished: there is nothing left to cancel.")
         return redirect("web:job", found.pk)
-    return _ask(request, found, cancel_question(found))
+    return ask(request, found, cancel_question(found))
 
 
 @require_POST
@@ -69,7 +70,7 @@ def cancel(request: HttpRequest, actor: Actor, job_id: UUID) -> HttpResponse:
 def retry(request: HttpRequest, actor: Actor, job_id: UUID) -> HttpResponse:
     """Runs again what failed or was cancelled. Raises NotFound or Forbidden."""
     found = job_of(actor, job_id)
-    return _do(request, found, lambda: _retried(actor, found))
+    return done(request, found, lambda: _retried(actor, found))
 
 
 @asking
@@ -80,11 +81,11 @@ def delete(request: HttpRequest, actor: Actor, job_id: UUID) -> HttpResponse:
     actor.require("delete", "jobs", created_by_id=found.created_by_id)
     if request.method == "POST":
         told = f"Deleted: {_title(found)}."
-        return _do(request, found, lambda: _deleted(actor, found, told), to_list=True)
+        return done(request, found, lambda: _deleted(actor, found, told), to_list=True)
     if found.state in OPEN:
         messages.info(request, "Cancel the job first, or wait for it to finish.")
         return redirect("web:job", found.pk)
-    return _ask(request, found, delete_question(found))
+    return ask(request, found, delete_question(found))
 
 
 def _page(request: HttpRequest, actor: Actor, found: BatchJob) -> JobPage:
@@ -108,12 +109,13 @@ def _number(request: HttpRequest, name: str) -> int:
         return 0
 
 
-def _ask(request: HttpRequest, found: BatchJob, question: Question) -> HttpResponse:
+def ask(request: HttpRequest, found: BatchJob, question: Question) -> HttpResponse:
+    """The question on a page of its own, for who has no script."""
     context = {"job": found, "title": _title(found), "question": question}
     return render(request, "web/job_confirm.html", context)
 
 
-def _do(
+def done(
     request: HttpRequest, found: BatchJob, change: Callable[[], str], *, to_list: bool = False
 ) -> HttpResponse:
     """Makes the change and says what came of it, which `change` returns."""

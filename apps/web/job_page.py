@@ -13,14 +13,29 @@ from django.utils import timezone
 
 from apps.accounts.actor import Actor
 from apps.core.errors import NotFound
-from apps.jobs.live import Live, live_from
+from apps.jobs.live import Live, Seen, live_from
 from apps.jobs.models import CONTAINERS, BatchFile, BatchJob, FileResult
+from apps.jobs.pausing import (
+    Paused,
+    QueuePause,
+    is_held,
+    pauses_of_jobs,
+    pauses_of_queue,
+)
 from apps.jobs.results import files_in_order
 from apps.jobs.services import runs_again
-from apps.jobs.states import CLOSED, DUPLICATE, FILE_STATES, OPEN, JobState
+from apps.jobs.states import CLOSED, DUPLICATE, FILE_STATES, OPEN, READ, JobState
 from apps.queue.models import Priority
-from apps.queue.states import UNFINISHED, State
+from apps.queue.states import READY, UNFINISHED, State
 from apps.web import words
+from apps.web.holds import Hold, hold_of_job, hold_of_queue, shown_state
+from apps.web.questions import (
+    Question,
+    cancel_question,
+    delete_question,
+    pause_question,
+    requeue_question,
+)
 from apps.web.rows import nobody_works
 
 PER_PAGE = 100
@@ -33,11 +48,12 @@ QUARTER = 25
 @dataclass(frozen=True)
 class Row:
     """A file in the table; `container` is what it was found in, if anything, and `inside` how many
-    files were found in it."""
+    files were found in it; `is_held`: it waits because something is paused."""
 
     file: BatchFile
     container: BatchFile | None = None
     inside: int = 0
+    is_held: bool = False
 
     @property
     def result(self) -> FileResult | None:
@@ -45,8 +61,7 @@ class Row:
 
     @property
     def state(self) -> str:
-        stops = self.file.state == State.RUNNING and self.file.cancel_requested
-        return str(JobState.CANCELLING if stops else self.file.state)
+        return shown_state(self.file, is_held=self.is_held)
 
     @property
     def percent(self) -> int:
@@ -55,7 +70,7 @@ class Row:
     @property
     def next_try(self) -> str:
         """When a file that waits to be tried again will be, in words; else empty."""
-        if self.file.state != State.RETRY_WAIT:
+        if self.file.state != State.RETRY_WAIT or self.is_held:
             return ""
         wait = (self.file.available_at - timezone.now()).total_seconds()
         return f"Next try in {words.duration(wait)}." if wait > 0 else "Next try as soon as it can."
@@ -78,17 +93,6 @@ class Chip:
     is_chosen: bool
 
 
-@dataclass(frozen=True)
-class Question:
-    """What is asked before something that cannot be taken back."""
-
-    name: str
-    heading: str
-    text: str
-    yes: str
-    no: str
-
-
 class JobPage:
     """One job as `actor` sees it; in the table only its files in state `chosen`, if that is one,
     and of these page `number`.
@@ -104,6 +108,8 @@ class JobPage:
         self.chosen = chosen if chosen in FILE_STATES else ""
         self._number = number
         self.files = files_in_order(job)
+        for file in self.files:
+            file.job = job  # spares a query for each
         if not self.files:  # deleted since it was found
             raise NotFound("There is no such job.")
         # Read after the files: what they come to may be less than what was shown before.
@@ -132,12 +138,26 @@ class JobPage:
         states = Counter(file.state for file in self.files)
         states["total"] = len(self.files)
         states[State.SUCCEEDED] += states[DUPLICATE]
-        begun = sum(
-            file.progress
-            for file in self.files
-            if file.state in UNFINISHED and file.kind not in CONTAINERS
+        unfinished = [file for file in self.files if file.state in UNFINISHED]
+        follows = sum(file.waits_for_id is not None for file in unfinished)
+        tries = [file.available_at for file in unfinished if file.state == State.RETRY_WAIT]
+        begun = sum(file.progress for file in unfinished if file.kind not in CONTAINERS)
+        seen = Seen(
+            states,
+            begun=begun,
+            floor=self._floor,
+            read=sum(self._was_read(file) for file in self.files),
+            followers=follows,
+            next_try=max(tries, default=None),
+            is_held=any(is_held(file, self.pauses) for file in unfinished),
         )
-        return live_from(self.job, states, begun, self._floor)
+        return live_from(self.job, seen)
+
+    def _was_read(self, file: BatchFile) -> bool:
+        """Whether it was read to an end, well or badly, since the job was started."""
+        if file.state not in READ or file.finished_at is None or self.job.started_at is None:
+            return False
+        return file.finished_at >= self.job.started_at
 
     @property
     def done(self) -> int:
@@ -172,8 +192,30 @@ class JobPage:
             return f"Job finished: {words.outcome(self.live.counts)}."
         if self.job.state == JobState.CANCELLING:
             return "The job is being cancelled."
+        if self.job.state == JobState.PAUSED:
+            return "The job is paused."
         quarters = self.live.percent // QUARTER * QUARTER
         return f"{quarters} % done." if quarters else ""
+
+    # --- what holds it back
+
+    @cached_property
+    def paused(self) -> Paused | None:
+        """Its own pause."""
+        return pauses_of_jobs([self.job]).get(self.job.pk)
+
+    @cached_property
+    def pauses(self) -> list[QueuePause]:
+        """Those of the queue that hold back any of its files."""
+        lanes = {file.lane for file in self.files if file.state in READY}
+        found = pauses_of_queue(self.job.organization_id) if lanes else []
+        return [each for each in found if any(each.holds(lane) for lane in lanes)]
+
+    @property
+    def holds(self) -> list[Hold]:
+        """What is said of every pause, its own first."""
+        own = [hold_of_job(self.paused)] if self.paused else []
+        return [*own, *map(hold_of_queue, self.pauses)]
 
     # --- the table
 
@@ -188,7 +230,12 @@ class JobPage:
         containers = {file.pk: file for file in self.files if file.kind in CONTAINERS}
         inside = Counter(file.parent_id for file in self.files)
         return [
-            Row(file, containers[file.parent_id] if file.parent_id else None, inside[file.pk])
+            Row(
+                file,
+                containers[file.parent_id] if file.parent_id else None,
+                inside[file.pk],
+                is_held(file, self.pauses),
+            )
             for file in self.sheet
         ]
 
@@ -233,12 +280,19 @@ class JobPage:
         return self.actor.may("delete", "jobs", created_by_id=self.job.created_by_id)
 
     @property
-    def may_cancel(self) -> bool:
-        return self.may_update and self.job.state in (
-            JobState.QUEUED,
-            JobState.RUNNING,
-            JobState.PAUSED,
-        )
+    def may_hold(self) -> bool:
+        """Whether it can be paused or cancelled, or moved in the line."""
+        return self.may_update and self.is_open and self.job.state != JobState.CANCELLING
+
+    @property
+    def may_pause(self) -> bool:
+        return self.may_hold and self.job.state != JobState.PAUSED
+
+    @property
+    def may_resume(self) -> bool:
+        """Whether it, or any file of it by itself, is paused."""
+        held = any(is_held(file, ()) for file in self.files)
+        return self.may_hold and (held or self.job.state == JobState.PAUSED)
 
     @property
     def retried(self) -> int:
@@ -248,9 +302,25 @@ class JobPage:
         return sum(self.live.counts[state] for state in runs_again(self.actor))
 
     @property
+    def may_discard(self) -> bool:
+        ended_badly = self.job.state in (JobState.FAILED, JobState.PARTIAL)
+        return self.may_update and ended_badly and self.job.discarded_at is None
+
+    @property
+    def may_requeue(self) -> bool:
+        return self.may_update and not self.is_open
+
+    @property
+    def priorities(self) -> list[str]:
+        return list(Priority.labels)
+
+    @property
     def questions(self) -> list[Question]:
         """Those that this page may come to ask while it is open."""
-        asked = [cancel_question(self.job)] if self.may_cancel else []
+        asked = []
+        if self.may_update:
+            asked = [cancel_question(self.job), pause_question(self.job)] if self.is_open else []
+            asked.append(requeue_question(self.job))
         return [*asked, delete_question(self.job)] if self.may_delete else asked
 
     # --- how the page asks for news
@@ -265,27 +335,3 @@ class JobPage:
 
 def _with_query(url: str, query: Mapping[str, str | int]) -> str:
     return f"{url}?{urlencode(query)}" if query else url
-
-
-def cancel_question(job: BatchJob) -> Question:
-    return Question(
-        name="cancel",
-        heading="Cancel this job?",
-        text=(
-            f"It has {words.files(job.total)}. Those that wait are not started, those that run "
-            "stop within seconds. Results so far stay, and the rest can be run again later."
-        ),
-        yes="Cancel the job",
-        no="Let it run",
-    )
-
-
-def delete_question(job: BatchJob) -> Question:
-    whole = "its file and the result" if job.total == 1 else f"its {job.total} files and results"
-    return Question(
-        name="delete",
-        heading="Delete this job?",
-        text=f"The job, {whole} are removed for good. Nobody can bring them back.",
-        yes="Delete the job",
-        no="Keep it",
-    )

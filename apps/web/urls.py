@@ -1,6 +1,6 @@
 from django.urls import path
 
-from apps.web import dashboard, files, job, jobs, sessions, upload, wellknown
+from apps.web import dashboard, files, job, job_control, jobs, sessions, upload, wellknown
 
 app_name = "web"
 
@@ -15,11 +15,19 @@ urlpatterns = [
     path("jobs/<uuid:job_id>", job.job, name="job"),
     path("jobs/<uuid:job_id>/live", job.live, name="job-live"),
     path("jobs/<uuid:job_id>/cancel", job.cancel, name="job-cancel"),
+    path("jobs/<uuid:job_id>/pause", job_control.pause, name="job-pause"),
+    path("jobs/<uuid:job_id>/resume", job_control.resume, name="job-resume"),
+    path("jobs/<uuid:job_id>/priority", job_control.prioritize, name="job-priority"),
     path("jobs/<uuid:job_id>/retry", job.retry, name="job-retry"),
+    path("jobs/<uuid:job_id>/requeue", job_control.requeue, name="job-requeue"),
+    path("jobs/<uuid:job_id>/keep", job_control.keep, name="job-keep"),
+    path("jobs/<uuid:job_id>/discard", job_control.discard, name="job-discard"),
     path("jobs/<uuid:job_id>/delete", job.delete, name="job-delete"),
     path("files/<uuid:file_id>", files.file, name="file"),
     path("files/<uuid:file_id>/live", files.live, name="file-live"),
+    path("files/<uuid:file_id>/cancel", files.cancel, name="file-cancel"),
     path("files/<uuid:file_id>/retry", files.retry, name="file-retry"),
+    path("files/<uuid:file_id>/requeue", files.requeue, name="file-requeue"),
     path("favicon.ico", wellknown.favicon),
     path("robots.txt", wellknown.robots),
 ]

@@ -16,7 +16,7 @@ function filled(form) {
 async function answerTo(form) {
   return fetch(form.getAttribute("action"), {
     method: form.dataset.send,
-    body: form.dataset.send === "POST" ? filled(form) : undefined,
+    body: ["POST", "PATCH"].includes(form.dataset.send) ? filled(form) : undefined,
     headers: { "X-CSRFToken": token(), Accept: "text/html" },
   });
 }

@@ -2,7 +2,7 @@
 // its focus, selection and pressed button. For fragments with hx-ext="morph" hx-swap="morph".
 "use strict";
 
-const OURS = ["data-sent", "aria-disabled"]; // put on what was sent by app.js; the server does not know
+const OURS = ["data-sent", "aria-disabled", "open"]; // set by app.js and whoever reads; the server does not know
 
 // The node from `here` on that `fresh` is the news of. Things with an id are told apart by it.
 function counterpart(here, fresh) {

@@ -102,3 +102,14 @@ def refusal(answer: Any, status: int, code: str) -> dict[str, Any]:
     problem: dict[str, Any] = answer.json()
     assert problem["code"] == code
     return problem
+
+
+def read(api: APIClient, path: str) -> dict[str, Any]:
+    """What is at `path`."""
+    return done(api.get(path))
+
+
+def done(answer: Any) -> dict[str, Any]:
+    """The answer to something that was done, which must have been."""
+    assert answer.status_code == 200, answer.content
+    return dict(answer.json())

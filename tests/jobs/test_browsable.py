@@ -1,31 +1,25 @@
 """The pages of jobs and files in the browsable API: what they show, offer, and never show."""
 
 import re
-import shlex
 import uuid
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 from django.db import connection
-from django.db.models import F
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
-from django.urls import get_resolver, resolve
 from rest_framework.test import APIClient
 
 from apps.accounts.models import Organization, User
 from apps.accounts.roles import Role
 from apps.accounts.services import add_member, create_user
-from apps.core.browsable import blocks
-from apps.jobs.models import BatchFile, BatchJob, FileResult
+from apps.jobs.models import BatchFile, BatchJob
 from apps.processors import registry
 from apps.queue.retry import FailureClass
 from tests.batches import submit
 from tests.conftest import ClientFor
-from tests.jobs.forms import SAMPLES, accepted, body, field, part
+from tests.jobs.forms import accepted, field, part
 from tests.jobs.runs import fail_next, read_next
-from tests.journeys.test_tenancy import routes
 
 pytestmark = pytest.mark.django_db
 
@@ -44,97 +38,6 @@ def offered(html: str) -> list[tuple[str, str]]:
     """(method, address) of every form that sends something."""
     found = re.findall(r'<form[^>]* data-send="(\w+)" action="([^"]*)"', html)
     return [each for each in found if each[0] != "OPTIONS"]
-
-
-# --- the example of every view is true ---------------------------------------------------------
-
-
-class Example(NamedTuple):
-    view: Any
-    verb: str
-    path: str
-    words: list[str]
-
-
-def examples_of(view: Any) -> Iterator[Example]:
-    for block in blocks(view().get_view_description()):
-        if block.is_code:
-            words = shlex.split(block.text)
-            assert words[0] == "curl"
-            verb = "POST" if "-F" in words else "GET"
-            if "-X" in words:
-                verb = words[words.index("-X") + 1]
-            (address,) = (word for word in words if word.startswith("$DOCMILL/"))
-            yield Example(view, verb, address.removeprefix("$DOCMILL"), words)
-
-
-def api_views() -> list[Any]:
-    found = {
-        getattr(pattern.callback, "cls", None)
-        for route, pattern in routes(get_resolver().url_patterns)
-        if route.startswith("api")
-    }
-    return sorted(found - {None}, key=lambda view: str(view.__name__))
-
-
-def with_ids(path: str, job: str, file: str) -> str:
-    return path.replace("$JOB", job).replace("$FILE", file)
-
-
-@pytest.mark.once
-@pytest.mark.parametrize("view", api_views(), ids=lambda view: view.__name__)
-def test_every_view_says_what_it_is_and_shows_every_method(view: Any) -> None:
-    first, *_ = blocks(view().get_view_description())
-    assert not first.is_code
-    assert first.text.endswith(".")
-    examples = list(examples_of(view))
-    taken = {
-        verb for verb in ("GET", "POST", "PUT", "PATCH", "DELETE") if hasattr(view, verb.lower())
-    }
-    assert {example.verb for example in examples} == taken
-    for example in examples:
-        path = with_ids(example.path, str(uuid.uuid4()), str(uuid.uuid4())).partition("?")[0]
-        assert resolve(path).func.cls is view  # type: ignore[attr-defined]
-        if example.path.startswith("/api/batch"):
-            assert "Authorization: Bearer $KEY" in example.words
-
-
-def test_every_example_works(alice_api: APIClient, client: Client, bob: User) -> None:
-    pdf = (SAMPLES / "hausordnung.pdf").read_bytes()  # it has pictures of its pages
-    job = accepted(alice_api, part(pdf, "a.pdf"), part(b"b", "b.txt"))
-    read_next()
-    FileResult.objects.update(searchable=F("content"))  # any bytes will do
-    fail_next()
-    read = str(BatchFile.objects.get(state="succeeded").pk)
-    failed = str(BatchFile.objects.get(state="failed").pk)
-    every = [example for view in api_views() for example in examples_of(view)]
-    # What ends a job comes last.
-    order = {"job-retry": 2, "file-retry": 1, "job-cancel": 3, "job": 4}
-    for example in sorted(every, key=lambda each: order.get(route_of(each, job, read), 0)):
-        route = route_of(example, job, read)
-        file = failed if route == "file-retry" else read
-        if route == "job-retry":
-            fail_next()
-        path = with_ids(example.path, job["id"], file)
-        if "-F" in example.words:
-            assert set(fields_of(example)) == {"file"}
-            accepted(alice_api)
-            BatchFile.objects.exclude(job_id=job["id"]).delete()
-            continue
-        answer = alice_api.generic(example.verb, path)
-        assert answer.status_code in (200, 204), (path, answer.content)
-        assert body(answer) or answer.status_code == 204
-    assert not BatchJob.objects.filter(pk=job["id"]).exists()
-
-
-def route_of(example: Example, job: dict[str, Any], file: str) -> str:
-    match = resolve(with_ids(example.path, job["id"], file).partition("?")[0])
-    return str(match.url_name) if example.verb != "GET" else ""
-
-
-def fields_of(example: Example) -> list[str]:
-    words = example.words
-    return [words[at + 1].partition("=")[0] for at, word in enumerate(words) if word == "-F"]
 
 
 # --- what a page shows and offers ---------------------------------------------------------------
@@ -201,15 +104,22 @@ def test_pages_lead_on_and_back(browser: Client, acme: Organization) -> None:
     assert 'rel="next"' not in html
 
 
-def test_an_open_job_can_be_cancelled_a_closed_one_retried_and_deleted(
+def test_an_open_job_can_be_held_a_closed_one_run_again_and_deleted(
     browser: Client, alice_api: APIClient
 ) -> None:
     job = accepted(alice_api, part())
     path = f"{JOBS}/{job['id']}"
-    assert offered(page(browser, path)) == [("POST", f"{path}/cancel")]
+    held = [("POST", f"{path}/cancel"), ("PATCH", path)]
+    assert sorted(offered(page(browser, path))) == sorted([("POST", f"{path}/pause"), *held])
+    alice_api.post(f"{job['url']}/pause")
+    assert sorted(offered(page(browser, path))) == sorted([("POST", f"{path}/resume"), *held])
+    alice_api.post(f"{job['url']}/resume")
     fail_next()
     html = page(browser, path)
-    assert offered(html) == [("POST", f"{path}/retry"), ("DELETE", path)]
+    verbs = [("POST", f"{path}/{verb}") for verb in ("retry", "requeue", "discard")]
+    assert sorted(offered(html)) == sorted([*verbs, ("DELETE", path), ("PATCH", path)])
+    alice_api.post(f"{job['url']}/discard")
+    assert ("POST", f"{path}/discard") not in offered(page(browser, path))
     assert "gone for good" in html
     answer = browser.delete(path, headers=HTML)
     assert "HTTP 204" in answer.content.decode()
@@ -219,12 +129,17 @@ def test_an_open_job_can_be_cancelled_a_closed_one_retried_and_deleted(
     assert not BatchJob.objects.exists()
 
 
-def test_what_went_well_is_not_offered_to_run_again(browser: Client, alice_api: APIClient) -> None:
+def test_what_went_well_is_not_offered_to_be_retried(browser: Client, alice_api: APIClient) -> None:
     job = accepted(alice_api)
     file = read_next()
     path = f"{JOBS}/{job['id']}"
-    assert offered(page(browser, path)) == [("DELETE", path)]
-    assert offered(page(browser, f"/api/batch/files/{file.pk}")) == []
+    assert sorted(offered(page(browser, path))) == [
+        ("DELETE", path),
+        ("PATCH", path),
+        ("POST", f"{path}/requeue"),
+    ]
+    of_file = f"/api/batch/files/{file.pk}"
+    assert offered(page(browser, of_file)) == [("POST", f"{of_file}/requeue")]
 
 
 def test_a_job_that_is_being_cancelled_has_nothing_to_offer(
@@ -251,7 +166,7 @@ def test_addresses_that_only_take_something_offer_to_send_it(
 ) -> None:
     job = accepted(alice_api)
     path = f"{JOBS}/{job['id']}"
-    for verb in ("cancel", "retry"):
+    for verb in ("cancel", "pause", "resume", "retry", "requeue", "discard"):
         html = page(browser, f"{path}/{verb}", 405)
         assert offered(html) == [("POST", f"{path}/{verb}")]
         assert "Nothing to read at this address" in html
@@ -276,7 +191,10 @@ def test_readers_and_contributors_are_offered_what_they_may(
         browser = client_for(user)
         of_file = f"/api/batch/files/{file.pk}"
         answers = [page(browser, address) for address in (path, of_file)]
-        only_taking = (f"{path}/cancel", f"{path}/retry", f"{of_file}/retry", UPLOAD)
+        verbs = ("cancel", "pause", "resume", "retry", "requeue")
+        only_taking = [f"{each}/{verb}" for each in (path, of_file) for verb in verbs]
+        only_taking += [f"{path}/discard", UPLOAD]
+        answers.append(page(browser, "/api/batch/pause"))
         answers += [page(browser, address, 405) for address in only_taking]
         return [each for answer in answers for each in offered(answer)]
 

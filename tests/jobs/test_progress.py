@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.jobs.progress import eta_seconds, fraction
+from apps.jobs.progress import Work, eta_seconds, fraction
 
 pytestmark = pytest.mark.once
 
@@ -36,14 +36,32 @@ def test_an_empty_job_has_no_progress() -> None:
     assert fraction(0, 0, 0.0) == 0
 
 
-@given(progress=st.floats(0.001, 0.999), elapsed=st.floats(0.001, 1e6))
-def test_time_to_go_is_what_is_left_at_the_pace_so_far(progress: float, elapsed: float) -> None:
-    seconds = eta_seconds(progress, elapsed)
-    assert seconds is not None
-    assert seconds >= 0
-    assert seconds == pytest.approx(elapsed / progress - elapsed, abs=0.51)
+@given(read=st.floats(0.01, 50), left=st.floats(0.01, 50), seconds=st.floats(0.01, 1e6))
+def test_time_to_go_is_what_is_left_at_the_pace_so_far(
+    read: float, left: float, seconds: float
+) -> None:
+    told = eta_seconds(Work(read, left, seconds))
+    assert told == pytest.approx(left * seconds / read, abs=0.51)
 
 
-@pytest.mark.parametrize(("progress", "elapsed"), [(0, 10), (1, 10), (0.5, 0), (0.5, -1)])
-def test_without_a_pace_nothing_is_foretold(progress: float, elapsed: float) -> None:
-    assert eta_seconds(progress, elapsed) is None
+@pytest.mark.parametrize(
+    ("work", "seconds"),
+    [
+        (Work(read=10, left=10, seconds=60), 60),
+        (Work(read=1.5, left=0.5, seconds=30), 10),  # half a file is half a file
+        # What was paused is in no pace: the caller has left it out of `seconds`.
+        (Work(read=10, left=10, seconds=60, is_held=True), None),
+        # The last retry cannot start sooner than it may.
+        (Work(read=10, left=1, seconds=60, wait_seconds=480), 480),
+        (Work(read=10, left=100, seconds=60, wait_seconds=480), 600),
+        (Work(read=10, left=1, seconds=60, wait_seconds=-5), 6),  # it is due
+        # Without a pace nothing is foretold, and nothing where nothing is left.
+        (Work(read=0, left=10, seconds=60), None),
+        (Work(read=10, left=0, seconds=60), None),
+        (Work(read=10, left=10, seconds=0), None),
+        (Work(read=10, left=10, seconds=-1), None),
+        (Work(read=0, left=1, seconds=60, wait_seconds=480), None),
+    ],
+)
+def test_what_counts_for_the_time_to_go(work: Work, seconds: int | None) -> None:
+    assert eta_seconds(work) == seconds

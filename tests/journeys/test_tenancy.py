@@ -16,6 +16,7 @@ from apps.accounts.models import ApiKey, Membership, Organization, User
 from apps.audit.models import AuditEntry
 from apps.audit.services import record
 from apps.jobs.models import BatchFile, BatchJob
+from apps.queue.models import Pause
 from tests.conftest import ApiFor, ClientFor
 from tests.jobs.forms import UPLOAD, accepted, body, field, files_of, part, post
 from tests.jobs.runs import fail_next, read_next
@@ -33,16 +34,25 @@ OPEN_TO_ALL = {
     "sign-in": ["GET"],
 }
 LISTS = {"api/batch/jobs": ["GET"]}
+OF_ONES_OWN_ORGANIZATION = {"api/batch/pause": ["GET", "POST", "DELETE"]}
 MAKES = {"api/batch/upload": ["POST"]}
 DETAILS = {
-    "api/batch/jobs/<uuid:job_id>": ["GET", "DELETE"],
+    "api/batch/jobs/<uuid:job_id>": ["GET", "PATCH", "DELETE"],
     "api/batch/jobs/<uuid:job_id>/files": ["GET"],
     "api/batch/jobs/<uuid:job_id>/cancel": ["POST"],
+    "api/batch/jobs/<uuid:job_id>/pause": ["POST"],
+    "api/batch/jobs/<uuid:job_id>/resume": ["POST"],
     "api/batch/jobs/<uuid:job_id>/retry": ["POST"],
+    "api/batch/jobs/<uuid:job_id>/requeue": ["POST"],
+    "api/batch/jobs/<uuid:job_id>/discard": ["POST"],
     "api/batch/jobs/<uuid:job_id>/results.ndjson": ["GET"],
     "api/batch/jobs/<uuid:job_id>/results.zip": ["GET"],
-    "api/batch/files/<uuid:file_id>": ["GET"],
+    "api/batch/files/<uuid:file_id>": ["GET", "PATCH"],
+    "api/batch/files/<uuid:file_id>/cancel": ["POST"],
+    "api/batch/files/<uuid:file_id>/pause": ["POST"],
+    "api/batch/files/<uuid:file_id>/resume": ["POST"],
     "api/batch/files/<uuid:file_id>/retry": ["POST"],
+    "api/batch/files/<uuid:file_id>/requeue": ["POST"],
     "api/batch/files/<uuid:file_id>/text": ["GET"],
     "api/batch/files/<uuid:file_id>/result": ["GET"],
     "api/batch/files/<uuid:file_id>/content": ["GET"],
@@ -55,11 +65,19 @@ PAGE_DETAILS = {
     "jobs/<uuid:job_id>": ["GET"],
     "jobs/<uuid:job_id>/live": ["GET"],
     "jobs/<uuid:job_id>/cancel": ["GET", "POST"],
+    "jobs/<uuid:job_id>/pause": ["GET", "POST"],
+    "jobs/<uuid:job_id>/resume": ["POST"],
+    "jobs/<uuid:job_id>/priority": ["POST"],
     "jobs/<uuid:job_id>/retry": ["POST"],
+    "jobs/<uuid:job_id>/requeue": ["GET", "POST"],
+    "jobs/<uuid:job_id>/keep": ["POST"],
+    "jobs/<uuid:job_id>/discard": ["POST"],
     "jobs/<uuid:job_id>/delete": ["GET", "POST"],
     "files/<uuid:file_id>": ["GET"],
     "files/<uuid:file_id>/live": ["GET"],
+    "files/<uuid:file_id>/cancel": ["POST"],
     "files/<uuid:file_id>/retry": ["POST"],
+    "files/<uuid:file_id>/requeue": ["POST"],
 }
 OF_ONES_OWN_SESSION = {"organization": ["POST"], "preferences": ["POST"], "sign-out": ["POST"]}
 ADMIN_WITHOUT_DATA = {
@@ -70,8 +88,9 @@ ADMIN_WITHOUT_DATA = {
     "admin/password_change/",
     "admin/password_change/done/",
 }
+CONTROLS = ("pause", "resume", "priority", "requeue", "keep", "discard")
 VERBS = ("GET", "POST", "PUT", "PATCH", "DELETE")
-ACTIONS = ("/cancel", "/retry", "/delete", "/jobs/new")
+ACTIONS = (*(f"/{verb}" for verb in CONTROLS), "/cancel", "/retry", "/delete", "/jobs/new")
 HTML = {"Accept": "text/html"}
 FOREIGN = ("Acme", "acme", "alice@example.com", "bob@example.com", "what was read")
 """What is in everything that was made here, and in no answer that Charlie gets."""
@@ -124,7 +143,7 @@ def filled_in(route: str, job: dict[str, Any], file: BatchFile) -> str:
 
 def everything() -> list[list[dict[str, Any]]]:
     """All rows that somebody could change."""
-    models = (BatchJob, BatchFile, User, Organization, Membership, ApiKey, AuditEntry)
+    models = (BatchJob, BatchFile, User, Organization, Membership, ApiKey, Pause, AuditEntry)
     return [list(model._default_manager.order_by("pk").values()) for model in models]
 
 
@@ -137,6 +156,7 @@ def test_every_route_has_its_place_here() -> None:
     known = {
         **OPEN_TO_ALL,
         **LISTS,
+        **OF_ONES_OWN_ORGANIZATION,
         **MAKES,
         **DETAILS,
         **SEARCHABLE,
@@ -221,7 +241,8 @@ def test_without_a_good_key_nobody_comes_in(
 ) -> None:
     api = APIClient() if token is None else api_for(token)
     file = BatchFile.objects.filter(state="succeeded").get()
-    for route, verb in cases(DETAILS, SEARCHABLE, PICTURES, LISTS, MAKES):
+    tables = (DETAILS, SEARCHABLE, PICTURES, LISTS, OF_ONES_OWN_ORGANIZATION, MAKES)
+    for route, verb in cases(*tables):
         answer = api.generic(verb, filled_in(route, job, file))
         assert (answer.status_code, answer.json()["code"]) == (401, code), route
         assert answer["WWW-Authenticate"] == 'Bearer realm="docmill"'
@@ -234,7 +255,7 @@ def test_readers_read_everything_and_change_nothing(
     bob_api: APIClient, alice_api: APIClient, job: dict[str, Any]
 ) -> None:
     file = BatchFile.objects.filter(state="succeeded").get()
-    for route, verb in CASES:
+    for route, verb in cases(DETAILS, OF_ONES_OWN_ORGANIZATION):
         answer = bob_api.generic(verb, filled_in(route, job, file))
         assert answer.status_code == (200 if verb == "GET" else 403), (route, verb)
         assert body(answer)
@@ -314,7 +335,7 @@ def test_readers_see_every_page_and_are_offered_no_change(
     for route, verb in cases(PAGES, PAGE_DETAILS):
         path = filled_in(route, job, file)
         answer = browser.generic(verb, path)
-        changes = verb == "POST" or route.endswith(("/cancel", "/delete", "/new"))
+        changes = verb == "POST" or route.endswith(ACTIONS)
         assert answer.status_code == (403 if changes else 200), (route, verb)
         text = answer.content.decode()
         assert not [action for action in ACTIONS if f'{action}"' in text], (route, text)

@@ -20,11 +20,13 @@ from apps.core.filters import refuse_unknown_parameters
 from apps.core.negotiation import OneMediaType
 from apps.jobs import results, storage
 from apps.jobs.api import offers
-from apps.jobs.api.serializers import FileDetailSerializer
+from apps.jobs.api.control import change_in
+from apps.jobs.api.file_control import shown
+from apps.jobs.api.serializers import FileChangeSerializer, FileDetailSerializer
 from apps.jobs.errors import NoResult
 from apps.jobs.models import BatchFile, FileResult
 from apps.jobs.reading import file_of
-from apps.jobs.services import retry_job
+from apps.jobs.services import prioritize_job
 
 UNTRUSTED = {
     # What a stranger uploaded must never run in our origin, whatever it claims to be.
@@ -54,7 +56,11 @@ class FileDetail(APIView):
 
         curl -H "Authorization: Bearer $KEY" $DOCMILL/api/batch/files/$FILE
 
-    Its addresses for text, extraction and bytes are null while there is nothing behind them.
+    Its addresses for text, extraction and bytes are null while there is nothing behind them. While
+    it waits its priority (high, normal, low) can be changed:
+
+        curl -X PATCH -H "Authorization: Bearer $KEY" -H "Content-Type: application/json" \\
+            -d '{"priority": "high"}' $DOCMILL/api/batch/files/$FILE
     """
 
     name = "File"
@@ -65,31 +71,21 @@ class FileDetail(APIView):
     @extend_schema(operation_id="file_read", responses=FileDetailSerializer)
     def get(self, request: Request, file_id: UUID) -> Response:
         refuse_unknown_parameters(request)
-        file = file_of(Actor.of_request(request), file_id)
-        return Response(FileDetailSerializer(file, context={"request": request}).data)
+        return shown(request, file_of(Actor.of_request(request), file_id))
 
-
-class FileRetry(APIView):
-    """Run one file again that failed or was cancelled.
-
-        curl -X POST -H "Authorization: Bearer $KEY" $DOCMILL/api/batch/files/$FILE/retry
-
-    Its job must be finished. A quarantined file is run again for an owner or admin only.
-    """
-
-    name = "Retry a file"
-
-    def offers(self, request: Request) -> list[Offer]:
-        return offers.of_retrying_file(request, self.kwargs["file_id"])
-
-    @extend_schema(operation_id="file_retry", request=None, responses=FileDetailSerializer)
-    def post(self, request: Request, file_id: UUID) -> Response:
+    @extend_schema(
+        operation_id="file_change", request=FileChangeSerializer, responses=FileDetailSerializer
+    )
+    def patch(self, request: Request, file_id: UUID) -> Response:
+        """Change a file's priority."""
         refuse_unknown_parameters(request)
         actor = Actor.of_request(request)
         file = file_of(actor, file_id)
-        retry_job(actor=actor, job=file.job, only=[file])
-        file = file_of(actor, file_id)
-        return Response(FileDetailSerializer(file, context={"request": request}).data)
+        actor.require("update", "jobs", created_by_id=file.job.created_by_id)
+        change = change_in(request, frozenset({"priority"}))
+        assert change.priority is not None  # the only field that there may be
+        prioritize_job(actor=actor, job=file.job, priority=change.priority, only=[file])
+        return shown(request, file_of(actor, file_id))
 
 
 class FileText(APIView):

@@ -1,9 +1,10 @@
-"""Jobs: list, read, delete, cancel, retry, and their results as one stream."""
+"""Jobs: list, read, change, delete, and their results as one stream."""
 
 from typing import Any
 from uuid import UUID
 
 import django_filters
+from django.db import transaction
 from django.db.models import QuerySet
 from django.forms import CheckboxSelectMultiple
 from django.http import StreamingHttpResponse
@@ -21,13 +22,11 @@ from apps.core.negotiation import OneMediaType
 from apps.core.pagination import CursorPagination
 from apps.jobs import results
 from apps.jobs.api import offers
-from apps.jobs.api.serializers import (
-    FileSerializer,
-    JobSerializer,
-)
+from apps.jobs.api.control import change_in, shown
+from apps.jobs.api.serializers import FileSerializer, JobChangeSerializer, JobSerializer
 from apps.jobs.models import BatchFile, BatchJob
 from apps.jobs.reading import job_of
-from apps.jobs.services import cancel_job, delete_job, retry_job
+from apps.jobs.services import delete_job, keep_job, prioritize_job
 from apps.jobs.states import FILE_STATES, JobState
 from apps.queue.models import PRIORITIES
 
@@ -109,6 +108,11 @@ class JobDetail(APIView):
 
         curl -H "Authorization: Bearer $KEY" $DOCMILL/api/batch/jobs/$JOB
 
+    Change its priority (high, normal, low) while files wait, or keep it from cleanup, at any time:
+
+        curl -X PATCH -H "Authorization: Bearer $KEY" -H "Content-Type: application/json" \\
+            -d '{"priority": "high", "kept": true}' $DOCMILL/api/batch/jobs/$JOB
+
     Once it is finished it can be deleted, with its files and results:
 
         curl -X DELETE -H "Authorization: Bearer $KEY" $DOCMILL/api/batch/jobs/$JOB
@@ -127,7 +131,22 @@ class JobDetail(APIView):
     @extend_schema(operation_id="job_read", responses=JobSerializer)
     def get(self, request: Request, job_id: UUID) -> Response:
         refuse_unknown_parameters(request)
-        return _shown(request, job_of(Actor.of_request(request), job_id))
+        return shown(request, job_of(Actor.of_request(request), job_id))
+
+    @extend_schema(operation_id="job_change", request=JobChangeSerializer, responses=JobSerializer)
+    def patch(self, request: Request, job_id: UUID) -> Response:
+        """Change a job."""
+        refuse_unknown_parameters(request)
+        actor = Actor.of_request(request)
+        job = job_of(actor, job_id)
+        actor.require("update", "jobs", created_by_id=job.created_by_id)
+        change = change_in(request, frozenset({"priority", "kept"}))
+        with transaction.atomic():
+            if change.priority is not None:  # first, for files are locked before their job
+                job = prioritize_job(actor=actor, job=job, priority=change.priority)
+            if change.kept is not None:
+                job = keep_job(actor=actor, job=job, kept=change.kept)
+        return shown(request, job)
 
     @extend_schema(operation_id="job_delete", summary="Delete a job", responses={204: None})
     def delete(self, request: Request, job_id: UUID) -> Response:
@@ -135,48 +154,6 @@ class JobDetail(APIView):
         actor = Actor.of_request(request)
         delete_job(actor=actor, job=job_of(actor, job_id))
         return Response(status=status.HTTP_204_NO_CONTENT)
-
-
-class JobCancel(APIView):
-    """Stop a job.
-
-        curl -X POST -H "Authorization: Bearer $KEY" $DOCMILL/api/batch/jobs/$JOB/cancel
-
-    Files that wait are stopped at once, running ones within seconds. Results so far stay.
-    """
-
-    name = "Cancel a job"
-
-    def offers(self, request: Request) -> list[Offer]:
-        return offers.of_cancelling(request, self.kwargs["job_id"])
-
-    @extend_schema(operation_id="job_cancel", request=None, responses=JobSerializer)
-    def post(self, request: Request, job_id: UUID) -> Response:
-        refuse_unknown_parameters(request)
-        actor = Actor.of_request(request)
-        job = cancel_job(actor=actor, job=job_of(actor, job_id))
-        return _shown(request, job)
-
-
-class JobRetry(APIView):
-    """Run the files of a finished job again that failed or were cancelled.
-
-        curl -X POST -H "Authorization: Bearer $KEY" $DOCMILL/api/batch/jobs/$JOB/retry
-
-    Results so far stay. A quarantined file goes along only when an owner or admin asks.
-    """
-
-    name = "Retry a job"
-
-    def offers(self, request: Request) -> list[Offer]:
-        return offers.of_retrying(request, self.kwargs["job_id"])
-
-    @extend_schema(operation_id="job_retry", request=None, responses=JobSerializer)
-    def post(self, request: Request, job_id: UUID) -> Response:
-        refuse_unknown_parameters(request)
-        actor = Actor.of_request(request)
-        job = retry_job(actor=actor, job=job_of(actor, job_id))
-        return _shown(request, job)
 
 
 class FilePagination(CursorPagination):
@@ -202,7 +179,7 @@ class JobFiles(generics.ListAPIView[BatchFile]):
         if "job_id" not in self.kwargs:  # the schema generator asks without a URL
             return self.queryset
         job = job_of(Actor.of_request(self.request), self.kwargs["job_id"])
-        return BatchFile.objects.filter(job=job).select_related("result")
+        return BatchFile.objects.filter(job=job).select_related("result", "job")
 
 
 class JobResultsNdjson(APIView):
@@ -245,10 +222,6 @@ class JobResultsZip(APIView):
         refuse_unknown_parameters(request)
         job = job_of(Actor.of_request(request), job_id)
         return _download(results.archive(job), "application/zip", f"{job.id}.zip")
-
-
-def _shown(request: Request, job: BatchJob) -> Response:
-    return Response(JobSerializer(job, context={"request": request}).data)
 
 
 def _download(stream: Any, content_type: str, name: str) -> StreamingHttpResponse:

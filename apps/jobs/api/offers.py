@@ -1,5 +1,6 @@
 """What the pages of the browsable API offer to send, by the caller's role and the job's state."""
 
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -9,12 +10,14 @@ from rest_framework.request import Request
 
 from apps.accounts.actor import Actor
 from apps.core.browsable import Offer
+from apps.jobs.changes import MAX_REASON
 from apps.jobs.models import BatchFile, BatchJob
 from apps.jobs.reading import file_of, job_of
 from apps.jobs.services import runs_again
-from apps.jobs.states import OPEN, JobState
+from apps.jobs.states import DUPLICATE, OPEN, REJECTED, JobState
 from apps.processors import registry
 from apps.queue.models import Priority
+from apps.queue.states import READY, State
 
 
 class FilesInput(forms.ClearableFileInput):
@@ -53,67 +56,165 @@ class UploadForm(forms.Form):
         operation.initial = "extract"
 
 
+class ReasonForm(forms.Form):
+    reason = forms.CharField(
+        required=False, max_length=MAX_REASON, help_text="Shown to those who wait; may stay empty."
+    )
+
+
+class PriorityForm(forms.Form):
+    priority = forms.ChoiceField(
+        required=False,
+        choices=[("", "As it is"), *((label, label.capitalize()) for label in Priority.labels)],
+        help_text="It counts from the next free slot on.",
+    )
+
+
+class KeepForm(forms.Form):
+    kept = forms.ChoiceField(
+        required=False,
+        choices=[("", "As it is"), ("true", "Kept"), ("false", "Not kept")],
+        help_text="What is kept is left alone by cleanup, however old it gets.",
+    )
+
+
+class ChangeForm(PriorityForm, KeepForm):
+    pass
+
+
 def of_uploading(request: Request) -> list[Offer]:
     if not Actor.of_request(request).may("create", "jobs"):
         return []
     return [Offer("Upload", form=UploadForm())]
 
 
-def of_cancelling(request: Request, job_id: UUID) -> list[Offer]:
-    actor = Actor.of_request(request)
-    return _cancel(job_of(actor, job_id), actor)
+def of_pausing(request: Request) -> list[Offer]:
+    if not Actor.of_request(request).may("update", "organization"):
+        return []
+    return [
+        Offer("Pause the organization", form=ReasonForm()),
+        Offer("Let it go on", "DELETE", warning="What waits starts as soon as a worker is free."),
+    ]
 
 
-def of_retrying(request: Request, job_id: UUID) -> list[Offer]:
+def of_doing(request: Request, job_id: UUID, verb: Callable[[BatchJob], Offer]) -> list[Offer]:
+    """The one of an address that takes `verb` alone."""
     actor = Actor.of_request(request)
-    return _retry(job_of(actor, job_id), actor)
+    job = job_of(actor, job_id)
+    return [verb(job)] if _may_update(job, actor) else []
+
+
+def of_doing_to_file(
+    request: Request, file_id: UUID, verb: Callable[[BatchFile], Offer]
+) -> list[Offer]:
+    actor = Actor.of_request(request)
+    file = file_of(actor, file_id)
+    return [verb(file)] if _may_update(file.job, actor) else []
 
 
 def of_job(request: Request, job_id: UUID) -> list[Offer]:
-    """Those that the job's state allows: an open one is cancelled, a closed one run again or
-    deleted."""
+    """Those that the job's state allows: an open one is paused, resumed or cancelled, a closed one
+    run again, discarded or deleted."""
     actor = Actor.of_request(request)
     job = job_of(actor, job_id)
+    offered = _to_update(job, actor) if _may_update(job, actor) else []
+    if job.state not in OPEN and actor.may("delete", "jobs", created_by_id=job.created_by_id):
+        offered.append(_delete(job))
+    return offered
+
+
+def _to_update(job: BatchJob, actor: Actor) -> list[Offer]:
+    if job.state == JobState.CANCELLING:
+        return []
     if job.state in OPEN:
-        return _cancel(job, actor) if job.state != JobState.CANCELLING else []
+        hold = resume(job) if job.state == JobState.PAUSED else pause(job)
+        return [hold, cancel(job), Offer("Change", "PATCH", form=ChangeForm())]
     ended_badly = any(job.counts[state] for state in runs_again(actor))
-    return (_retry(job, actor) if ended_badly else []) + _delete(job, actor)
+    may_discard = job.state in (JobState.FAILED, JobState.PARTIAL) and not job.discarded_at
+    return [
+        *([retry(job)] if ended_badly else []),
+        requeue(job),
+        *([discard(job)] if may_discard else []),
+        Offer("Change", "PATCH", form=KeepForm()),
+    ]
 
 
 def of_file(request: Request, file_id: UUID) -> list[Offer]:
+    """Those that the file's state and its job's allow."""
     actor = Actor.of_request(request)
     file = file_of(actor, file_id)
-    if file.job.state in OPEN or file.state not in runs_again(actor):
+    if not _may_update(file.job, actor):
         return []
-    return _retry_file(file, actor)
-
-
-def of_retrying_file(request: Request, file_id: UUID) -> list[Offer]:
-    actor = Actor.of_request(request)
-    return _retry_file(file_of(actor, file_id), actor)
-
-
-def _cancel(job: BatchJob, actor: Actor) -> list[Offer]:
-    if not actor.may("update", "jobs", created_by_id=job.created_by_id):
+    if file.state in READY:
+        hold = resume_file(file) if file.is_held else pause_file(file)
+        return [hold, cancel_file(file), Offer("Change", "PATCH", form=PriorityForm())]
+    if file.state == State.RUNNING:
+        return [] if file.cancel_requested else [cancel_file(file)]
+    if file.job.state in OPEN or file.state == REJECTED:
         return []
+    if file.state in (State.SUCCEEDED, DUPLICATE):
+        return [requeue_file(file)]
+    return [retry_file(file)] if file.state in runs_again(actor) else []
+
+
+def _may_update(job: BatchJob, actor: Actor) -> bool:
+    return actor.may("update", "jobs", created_by_id=job.created_by_id)
+
+
+def cancel(job: BatchJob) -> Offer:
     warning = "Files that wait or run are stopped. Results so far stay."
-    return [Offer("Cancel the job", url=reverse("job-cancel", args=[job.pk]), warning=warning)]
+    return Offer("Cancel the job", url=reverse("job-cancel", args=[job.pk]), warning=warning)
 
 
-def _retry(job: BatchJob, actor: Actor) -> list[Offer]:
-    if not actor.may("update", "jobs", created_by_id=job.created_by_id):
-        return []
-    return [Offer("Retry what failed", url=reverse("job-retry", args=[job.pk]))]
+def pause(job: BatchJob) -> Offer:
+    return Offer("Pause the job", url=reverse("job-pause", args=[job.pk]))
 
 
-def _delete(job: BatchJob, actor: Actor) -> list[Offer]:
-    if not actor.may("delete", "jobs", created_by_id=job.created_by_id):
-        return []
+def pause_with_reason(_job: BatchJob) -> Offer:
+    return Offer("Pause the job", form=ReasonForm())
+
+
+def resume(job: BatchJob) -> Offer:
+    return Offer("Resume the job", url=reverse("job-resume", args=[job.pk]))
+
+
+def retry(job: BatchJob) -> Offer:
+    return Offer("Retry what failed", url=reverse("job-retry", args=[job.pk]))
+
+
+def requeue(job: BatchJob) -> Offer:
+    warning = "Every file is read again, also what succeeded."
+    return Offer("Requeue the job", url=reverse("job-requeue", args=[job.pk]), warning=warning)
+
+
+def discard(job: BatchJob) -> Offer:
+    return Offer("Discard the failure", url=reverse("job-discard", args=[job.pk]))
+
+
+def _delete(job: BatchJob) -> Offer:
     warning = "The job, its files and their results are gone for good."
-    return [Offer("Delete the job", "DELETE", reverse("job", args=[job.pk]), warning=warning)]
+    return Offer("Delete the job", "DELETE", reverse("job", args=[job.pk]), warning=warning)
 
 
-def _retry_file(file: BatchFile, actor: Actor) -> list[Offer]:
-    if not actor.may("update", "jobs", created_by_id=file.job.created_by_id):
-        return []
-    return [Offer("Retry the file", url=reverse("file-retry", args=[file.pk]))]
+def cancel_file(file: BatchFile) -> Offer:
+    return Offer("Cancel the file", url=reverse("file-cancel", args=[file.pk]))
+
+
+def pause_file(file: BatchFile) -> Offer:
+    return Offer("Pause the file", url=reverse("file-pause", args=[file.pk]))
+
+
+def pause_file_with_reason(_file: BatchFile) -> Offer:
+    return Offer("Pause the file", form=ReasonForm())
+
+
+def resume_file(file: BatchFile) -> Offer:
+    return Offer("Resume the file", url=reverse("file-resume", args=[file.pk]))
+
+
+def retry_file(file: BatchFile) -> Offer:
+    return Offer("Retry the file", url=reverse("file-retry", args=[file.pk]))
+
+
+def requeue_file(file: BatchFile) -> Offer:
+    return Offer("Requeue the file", url=reverse("file-requeue", args=[file.pk]))

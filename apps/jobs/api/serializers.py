@@ -10,8 +10,16 @@ from rest_framework import serializers
 from rest_framework.reverse import reverse
 
 from apps.core.schema import FieldErrorSerializer
+from apps.jobs.changes import MAX_REASON
 from apps.jobs.live import Live, live_of
 from apps.jobs.models import CONTAINERS, BatchFile, BatchJob, FileAttempt
+from apps.jobs.pausing import (
+    Paused,
+    QueuePause,
+    is_held,
+    pauses_of_jobs,
+    pauses_of_queue,
+)
 from apps.jobs.results import error_of
 from apps.jobs.states import FILE_STATES, JOB_STATES
 from apps.queue.models import PRIORITIES, Priority
@@ -30,6 +38,44 @@ class CountsSerializer(serializers.Serializer[Any]):
     duplicate = serializers.IntegerField(help_text="Of the succeeded, those that were read before.")
 
 
+class PausedSerializer(serializers.Serializer[Any]):
+    by = serializers.CharField(
+        allow_null=True,
+        help_text="A member's name; null where Docmill paused it, or who did has left for good.",
+    )
+    reason = serializers.CharField(allow_blank=True)
+    since = serializers.DateTimeField(allow_null=True)
+
+
+class QueuePauseSerializer(PausedSerializer):
+    scope = serializers.ChoiceField(choices=["everything", "lane", "organization"])
+    lane = serializers.CharField(allow_blank=True, help_text="Empty for every lane.")
+    until = serializers.DateTimeField(allow_null=True, help_text="When it ends by itself.")
+
+
+class PausesSerializer(serializers.Serializer[Any]):
+    pauses = QueuePauseSerializer(many=True)
+
+
+class ReasonSerializer(serializers.Serializer[Any]):
+    reason = serializers.CharField(max_length=MAX_REASON, default="", allow_blank=True)
+
+
+class FileChangeSerializer(serializers.Serializer[Any]):
+    """What of a file can be changed."""
+
+    priority = serializers.ChoiceField(choices=list(PRIORITIES))
+
+
+class JobChangeSerializer(serializers.Serializer[Any]):
+    """What of a job can be changed: at least one."""
+
+    priority = serializers.ChoiceField(choices=list(PRIORITIES), required=False)
+    kept = serializers.BooleanField(
+        required=False, help_text="Whether cleanup leaves the job alone, however old it gets."
+    )
+
+
 class JobSerializer(serializers.ModelSerializer[BatchJob]):
     """A job, as lists show it."""
 
@@ -42,6 +88,10 @@ class JobSerializer(serializers.ModelSerializer[BatchJob]):
     progress = serializers.SerializerMethodField()
     eta_seconds = serializers.SerializerMethodField()
     queue_position = serializers.SerializerMethodField()
+    paused = serializers.SerializerMethodField()
+    kept = serializers.BooleanField(
+        source="is_kept", help_text="Whether cleanup leaves it alone, however old it gets."
+    )
     url = serializers.SerializerMethodField()
     files_url = serializers.SerializerMethodField()
     results_url = serializers.SerializerMethodField()
@@ -61,6 +111,9 @@ class JobSerializer(serializers.ModelSerializer[BatchJob]):
             "progress",
             "eta_seconds",
             "queue_position",
+            "paused",
+            "kept",
+            "discarded_at",
             "revision",
             "created_at",
             "started_at",
@@ -72,11 +125,12 @@ class JobSerializer(serializers.ModelSerializer[BatchJob]):
         ]
 
     @cached_property
-    def _page(self) -> tuple[dict[UUID, Live], dict[UUID, int]]:
-        """All jobs that are shown, live, and their places in line: a fixed number of queries."""
+    def _page(self) -> tuple[dict[UUID, Live], dict[UUID, int], dict[UUID, Paused]]:
+        """All jobs that are shown, live, their places in line, and who paused them: a fixed number
+        of queries."""
         shown = (self.parent or self).instance
         jobs = [shown] if isinstance(shown, BatchJob) else list(shown or [])
-        return live_of(jobs), BatchFile.objects.waiting_before(jobs)
+        return live_of(jobs), BatchFile.objects.waiting_before(jobs), pauses_of_jobs(jobs)
 
     def _live(self, job: BatchJob) -> Live:
         return self._page[0][job.pk]
@@ -99,8 +153,15 @@ class JobSerializer(serializers.ModelSerializer[BatchJob]):
         return self._live(job).eta_seconds
 
     def get_queue_position(self, job: BatchJob) -> int | None:
-        """How many files of all jobs stand before this one's next; None when none waits."""
+        """How many files of all jobs stand before this one's next; None when none is in line, as
+        while it is paused."""
         return self._page[1].get(job.pk)
+
+    @extend_schema_field(PausedSerializer(allow_null=True))
+    def get_paused(self, job: BatchJob) -> dict[str, Any] | None:
+        """Its own pause; those of the queue are at /api/batch/pause."""
+        paused = self._page[2].get(job.pk)
+        return dict(PausedSerializer(paused).data) if paused else None
 
     def get_url(self, job: BatchJob) -> str:
         return self._absolute("job", job)
@@ -159,6 +220,10 @@ class FileSerializer(serializers.ModelSerializer[BatchFile]):
         allow_null=True,
         help_text="The file with the same bytes that is read first; this one gets its result.",
     )
+    is_held = serializers.SerializerMethodField(
+        help_text="Whether it waits because it, its job, its lane, your organization or everything "
+        "is paused."
+    )
     result = serializers.SerializerMethodField()
     text_url = serializers.SerializerMethodField()
     result_url = serializers.SerializerMethodField()
@@ -185,6 +250,7 @@ class FileSerializer(serializers.ModelSerializer[BatchFile]):
             "error",
             "duplicate_of",
             "waits_for",
+            "is_held",
             "result",
             "text_url",
             "result_url",
@@ -205,6 +271,16 @@ class FileSerializer(serializers.ModelSerializer[BatchFile]):
 
     def get_members(self, file: BatchFile) -> int | None:
         return self._members.get(file.pk, 0) if file.kind in CONTAINERS else None
+
+    @cached_property
+    def _pauses(self) -> list[QueuePause]:
+        """Those of the queue that hold back any of the files: they are of one organization."""
+        shown = (self.parent or self).instance
+        files = [shown] if isinstance(shown, BatchFile) else list(shown or [])
+        return pauses_of_queue(files[0].organization_id) if files else []
+
+    def get_is_held(self, file: BatchFile) -> bool:
+        return is_held(file, self._pauses)
 
     @extend_schema_field(ErrorSerializer(allow_null=True))
     def get_error(self, file: BatchFile) -> dict[str, str] | None:
@@ -234,7 +310,11 @@ class FileSerializer(serializers.ModelSerializer[BatchFile]):
 
 
 class AttemptSerializer(serializers.ModelSerializer[FileAttempt]):
-    """One execution: when, how it ended, and what it cost."""
+    """One execution: where, when, how it ended, and what it cost."""
+
+    worker = serializers.UUIDField(
+        source="worker_id", help_text="The worker's id, which is new at each of its starts."
+    )
 
     class Meta:
         model = FileAttempt
@@ -242,6 +322,7 @@ class AttemptSerializer(serializers.ModelSerializer[FileAttempt]):
             "run",
             "number",
             "lane",
+            "worker",
             "started_at",
             "ended_at",
             "outcome",

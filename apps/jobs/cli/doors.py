@@ -76,6 +76,10 @@ class Door(Protocol):
     def jobs(self, states: Sequence[str], limit: int) -> list[Json]:
         """The newest jobs, of these states if any are given."""
 
+    def act(self, job_id: UUID | str, verb: str, fields: Json) -> Json:
+        """The job once `verb` was done to it: an address below the job's in the API, and what is
+        sent there; "" changes `fields` of the job itself."""
+
     def has_worker(self, job: Json) -> bool:
         """False when it is certain that nobody works on what `job` waits for."""
 

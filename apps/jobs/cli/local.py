@@ -18,15 +18,33 @@ from apps.core import problems
 from apps.core.errors import DocmillError, NotFound
 from apps.jobs import storage
 from apps.jobs.api.serializers import AcceptedSerializer, FileSerializer, JobSerializer
+from apps.jobs.changes import read_change, read_reason
 from apps.jobs.cli.doors import Away, Json, Order, Refused
 from apps.jobs.models import BatchFile, BatchJob
 from apps.jobs.operations import lane_of
-from apps.jobs.services import submit_job
+from apps.jobs.services import (
+    cancel_job,
+    discard_job,
+    keep_job,
+    pause_job,
+    prioritize_job,
+    requeue_job,
+    resume_job,
+    retry_job,
+    submit_job,
+)
 from apps.jobs.submission import read_submission
 from apps.jobs.upload import receive_paths
 from apps.queue.doorbell import live_slots
 
 POLL_SECONDS = 0.5
+VERBS = {
+    "cancel": cancel_job,
+    "discard": discard_job,
+    "requeue": requeue_job,
+    "resume": resume_job,
+    "retry": retry_job,
+}
 
 
 class NoSuchUser(Exception):
@@ -50,7 +68,9 @@ class LocalDoor:
             submission = read_submission(order.fields)
             storage.check_room(sum(path.stat().st_size for path in paths))
             files = list(receive_paths(list(paths), directory))
-            job = submit_job(actor=self._actor(), submission=submission, files=files)
+            job = submit_job(
+                actor=self._actor(self._organization), submission=submission, files=files
+            )
             accepted: Json = _plain(AcceptedSerializer(job).data)
             return accepted
 
@@ -71,6 +91,13 @@ class LocalDoor:
             page = list(found.order_by("-created_at", "-id")[:limit])
             rows: list[Json] = _plain(JobSerializer(page, many=True).data)
             return rows
+
+    def act(self, job_id: UUID | str, verb: str, fields: Json) -> Json:
+        with _told():
+            job = self._find(job_id)
+            actor = self._actor(job.organization)
+            done: Json = _plain(JobSerializer(_act(actor, job, verb, fields)).data)
+            return done
 
     def has_worker(self, job: Json) -> bool:
         with _told():
@@ -93,16 +120,28 @@ class LocalDoor:
             raise NotFound("There is no such job.")
         return job
 
-    def _actor(self) -> Actor:
+    def _actor(self, organization: Organization | None) -> Actor:
+        """The user in that organization, or in their personal one."""
         memberships = Membership.objects.filter(user=self._user).select_related("organization")
-        if self._organization is not None:
-            membership = memberships.get(organization=self._organization)
+        if organization is not None:
+            membership = memberships.get(organization=organization)
         else:
             membership = memberships.get(organization__personal_of=self._user)
         assert self._user is not None
         return Actor(
             user=self._user, organization=membership.organization, role=Role(membership.role)
         )
+
+
+def _act(actor: Actor, job: BatchJob, verb: str, fields: Json) -> BatchJob:
+    if verb == "pause":
+        return pause_job(actor=actor, job=job, reason=read_reason(fields))
+    if verb:
+        return VERBS[verb](actor=actor, job=job)
+    change = read_change(fields, known=frozenset({"priority", "kept"}))
+    if change.priority is not None:
+        job = prioritize_job(actor=actor, job=job, priority=change.priority)
+    return job if change.kept is None else keep_job(actor=actor, job=job, kept=change.kept)
 
 
 def find_user(email: str | None) -> User:

@@ -64,6 +64,11 @@ class RemoteDoor:
         rows: list[Json] = page["results"]
         return rows
 
+    def act(self, job_id: UUID | str, verb: str, fields: Json) -> Json:
+        if not verb:
+            return self._ask("PATCH", f"jobs/{job_id}", json=fields)
+        return self._ask("POST", f"jobs/{job_id}/{verb}", json=fields)
+
     def has_worker(self, job: Json) -> bool:
         return True  # nobody outside can know
 
@@ -99,7 +104,10 @@ class RemoteDoor:
             parameters = dict(parse_qsl(urlsplit(page["next"]).query))
 
     def _get(self, path: str, parameters: Json | None = None) -> Json:
-        response = self._send("GET", path, params=parameters or {})
+        return self._ask("GET", path, params=parameters or {})
+
+    def _ask(self, method: str, path: str, **how: Any) -> Json:
+        response = self._send(method, path, **how)
         if response.status_code in AWAY:
             wait = response.headers.get("Retry-After", "")
             refused = self._problem(response)

@@ -8,7 +8,7 @@ from typing import Protocol
 from tqdm import tqdm
 
 from apps.jobs.cli.doors import Json
-from apps.jobs.cli.tables import age, done
+from apps.jobs.cli.tables import age, done, paused_words
 from apps.jobs.states import CLOSED
 
 LINE_SECONDS = 1.0
@@ -86,7 +86,9 @@ def status(job: Json) -> str:
         (counts["running"], "running"),
     )
     parts += [f"{count} {what}" for count, what in told if count]
-    if job["state"] in CLOSED:
+    if paused := paused_words(job):
+        parts.append(paused)
+    elif job["state"] in CLOSED:
         parts.append(job["state"])
     elif ahead := job.get("queue_position"):
         parts.append(f"{ahead} before it")

@@ -63,6 +63,15 @@ def done(job: dict[str, Any]) -> int:
     return int(counts["total"] - counts["queued"] - counts["running"] - counts["retry_wait"])
 
 
+def paused_words(job: dict[str, Any]) -> str:
+    """Who paused the job and why, in a few words; "" when it is not paused."""
+    paused = job.get("paused")
+    if not paused:
+        return ""
+    by = f" by {paused['by']}" if paused["by"] else ""
+    return visible(f"paused{by}" + (f": {paused['reason']}" if paused["reason"] else ""))
+
+
 def files_in_words(count: int) -> str:
     return "1 file" if count == 1 else f"{count} files"
 

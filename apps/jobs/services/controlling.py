@@ -119,7 +119,10 @@ def _end_pause(job: BatchJob) -> None:
     current = locked(job)
     if current.state != JobState.PAUSED:
         return
-    lasted = (timezone.now() - current.paused_at).total_seconds() if current.paused_at else 0
+    lasted = 0.0
+    if current.paused_at and current.started_at:  # what was before the start is in no pace
+        since = max(current.paused_at, current.started_at)
+        lasted = (timezone.now() - since).total_seconds()
     BatchJob.objects.filter(pk=job.pk).update(
         state=JobState.RUNNING if current.started_at else JobState.QUEUED,
         paused_seconds=F("paused_seconds") + max(0.0, lasted),

@@ -105,7 +105,7 @@ def _cell(user: User, lane: LaneOnBoard, what: str) -> SafeString | str:
     for handler, count in counts.items():
         text = f"{count:,}"
         if len(counts) > 1:
-            text += f" {model_ngettext(handler.model, count)}"
+            text += f" {model_ngettext(handler.model._meta, count)}"
         links.append((_list_of(user, handler.model, text, lane=lane.name, **COLUMNS[what]),))
     return format_html_join(" + ", "{}", links) if links else "0"
 

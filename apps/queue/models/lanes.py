@@ -1,6 +1,8 @@
 """What holds work back and orders it: limits of lanes, pauses, shares of organizations."""
 
+from collections.abc import Iterable
 from typing import Self
+from uuid import UUID
 
 from django.conf import settings
 from django.db import models
@@ -38,6 +40,12 @@ class PauseQuerySet(models.QuerySet["Pause"]):
     def in_force(self) -> Self:
         """Those that have not run out, by the database's clock."""
         return self.filter(models.Q(until=None) | models.Q(until__gt=Now()))
+
+    def concerning(self, organization_ids: Iterable[UUID]) -> Self:
+        """Those in force that hold back any of these organizations, the widest first."""
+        theirs = models.Q(organization=None) | models.Q(organization__in=list(organization_ids))
+        nobodys_first = models.F("organization").asc(nulls_first=True)
+        return self.in_force().filter(theirs).order_by(nobodys_first, "lane")
 
 
 class Pause(models.Model):

@@ -1,4 +1,4 @@
-"""`manage.py jobs`: what was submitted, and how far it is."""
+"""`manage.py jobs`: what was submitted, how far it is, and what is done to it."""
 
 import json
 import uuid
@@ -8,19 +8,35 @@ from typing import Any
 
 from django.utils import timezone
 
+from apps.jobs.changes import MAX_REASON
 from apps.jobs.cli.arguments import DoorCommand, undone
-from apps.jobs.cli.doors import Away, Door, Refused
-from apps.jobs.cli.tables import files_table, jobs_table
+from apps.jobs.cli.doors import Away, Door, Json, Refused
+from apps.jobs.cli.tables import files_table, jobs_table, paused_words
 from apps.jobs.states import JobState
+from apps.queue.models import PRIORITIES
 
 MAX_LIMIT = 100
+VERBS = {
+    "pause": "start nothing more of the job; what runs goes on",
+    "resume": "go on with a paused job",
+    "cancel": "stop the job; results so far stay",
+    "retry": "run again what failed or was cancelled",
+    "requeue": "read every file again, also those that succeeded",
+    "discard": "nobody needs to look at what failed any more",
+}
+
+KEEPING = (
+    ("--keep", True, "keep the job from cleanup, however old it gets"),
+    ("--let-go", False, "let cleanup remove the job when its time is over"),
+)
 
 
 class Command(DoorCommand):
-    help = """List jobs, the newest first, or show one with its files.
+    help = """List jobs, the newest first, show one with its files, or do something to it.
 
   manage.py jobs --state running --state queued
   manage.py jobs 019f3c1e-5a70-7c55-b0b4-6f5a1c0e9d21
+  manage.py jobs 019f3c1e-5a70-7c55-b0b4-6f5a1c0e9d21 --pause --reason "Wrong scans"
   DOCMILL_API_KEY=dm_... manage.py jobs --url https://mill.example.com
 """
 
@@ -38,12 +54,31 @@ class Command(DoorCommand):
             "--all", action="store_true", help="those of every organization of this installation"
         )
         self.add_door_arguments(parser)
+        self._add_actions(parser)
+
+    def _add_actions(self, parser: ArgumentParser) -> None:
+        actions = parser.add_argument_group(
+            "what to do to the job ID"
+        ).add_mutually_exclusive_group()
+        for verb, told in VERBS.items():
+            actions.add_argument(
+                f"--{verb}", dest="act", action="store_const", const=(verb, {}), help=told
+            )
+        for name, kept, told in KEEPING:
+            actions.add_argument(
+                name, dest="act", action="store_const", const=("", {"kept": kept}), help=told
+            )
+        actions.add_argument(
+            "--priority", choices=list(PRIORITIES), help="let what waits go first, or last"
+        )
+        parser.add_argument("--reason", help=f"why it is paused; up to {MAX_REASON} characters")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        if options["all"] and options["user"]:
-            raise undone("Give --user or --all, not both.")
+        act = _act(options)
         with closing(self.open_door(options)) as door:
             try:
+                if act:
+                    door.act(options["id"], *act)
                 if options["id"]:
                     self._show_one(door, options["id"], as_json=options["json"])
                 else:
@@ -57,7 +92,9 @@ class Command(DoorCommand):
         if as_json:
             self.stdout.write(json.dumps({"jobs": [job]}, indent=2))
             return
-        lines = [*jobs_table([job], timezone.now()), "", *files_table(job["files"])]
+        paused = paused_words(job)
+        notes = [f"It is {paused}."] if paused else []
+        lines = [*jobs_table([job], timezone.now()), *notes, "", *files_table(job["files"])]
         self.stdout.write("\n".join(lines))
 
     def _show_list(self, door: Door, options: dict[str, Any]) -> None:
@@ -70,6 +107,24 @@ class Command(DoorCommand):
             self.stdout.write(f"No job is {' or '.join(options['state'])}.")
         else:
             self.stdout.write("There is no job yet. Submit documents: manage.py submit FOLDER")
+
+
+def _act(options: dict[str, Any]) -> tuple[str, Json] | None:
+    """What to do to the job: as `Door.act` takes it. Raises CommandError."""
+    if options["all"] and options["user"]:
+        raise undone("Give --user or --all, not both.")
+    act: tuple[str, Json] | None = options["act"]
+    if options["priority"]:
+        act = ("", {"priority": options["priority"]})
+    if options["reason"] is not None:
+        if act is None or act[0] != "pause":
+            raise undone("--reason goes with --pause.")
+        act = ("pause", {"reason": options["reason"]})
+    if act and not options["id"]:
+        raise undone("Say which job: give its ID.")
+    if act and options["all"]:
+        raise undone("Say as whom: --user EMAIL instead of --all.")
+    return act
 
 
 def _limit(text: str) -> int:

@@ -1,0 +1,57 @@
+"""What is paused, in words for people: by whom, why, since when, and what comes of it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from apps.jobs.models import BatchFile
+from apps.jobs.pausing import Paused, QueuePause, is_held, pauses_of_jobs, pauses_of_queue
+from apps.jobs.states import JobState
+from apps.queue.states import READY, State
+
+
+@dataclass(frozen=True)
+class Hold:
+    """A notice of one pause; `by` is a name or "" for none, `until` when it ends by itself."""
+
+    what: str
+    by: str
+    reason: str
+    since: datetime | None
+    until: datetime | None = None
+
+
+def hold_of_job(paused: Paused) -> Hold:
+    return Hold("The job is paused", paused.by or "", paused.reason, paused.since)
+
+
+def hold_of_queue(pause: QueuePause) -> Hold:
+    return Hold(_what(pause), pause.by or "", pause.reason, pause.since, pause.until)
+
+
+def holds_of_file(file: BatchFile) -> list[Hold]:
+    """What is said of every pause that holds the waiting `file` back, its own first."""
+    if file.state not in READY:
+        return []
+    paused = pauses_of_jobs([file.job]).get(file.job_id)
+    found = [each for each in pauses_of_queue(file.organization_id) if each.holds(file.lane)]
+    own = [hold_of_job(paused)] if paused else []
+    if not paused and is_held(file, ()):
+        own = [Hold("This file is paused", "", "", None)]
+    return [*own, *map(hold_of_queue, found)]
+
+
+def _what(pause: QueuePause) -> str:
+    if pause.scope == "everything":
+        return "Everything is paused"
+    if pause.scope == "lane":
+        return f"The lane {pause.lane} is paused"
+    lane = f" in the lane {pause.lane}" if pause.lane else ""
+    return f"The organization is paused{lane}"
+
+
+def shown_state(file: BatchFile, *, is_held: bool) -> str:
+    """The state of a file as people see it: one that runs and shall stop is being cancelled, one
+    that is held back is paused."""
+    if file.state == State.RUNNING and file.cancel_requested:
+        return str(JobState.CANCELLING)
+    return str(JobState.PAUSED if is_held else file.state)

@@ -1,0 +1,181 @@
+"""The page of one file: what holds it, whose result it has, its workers, and what can be done."""
+
+import pytest
+from django.test import Client
+from rest_framework.test import APIClient
+
+from apps.accounts.models import Organization, User
+from apps.accounts.roles import Role
+from apps.accounts.services import add_member, create_user
+from apps.jobs.handler import BatchFileHandler
+from apps.jobs.models import BatchFile, BatchJob, FileAttempt
+from apps.jobs.services import pause_job
+from apps.jobs.services.submitting import sealed
+from apps.queue.models import WorkerNode
+from apps.queue.pauses import pause
+from apps.queue.retry import FailureClass
+from apps.queue.settle import fail
+from tests.batches import SOMEBODY, claimed, failure_of, owner_of, submit
+from tests.conftest import ClientFor
+from tests.jobs.containers import submit_files
+from tests.jobs.runs import read_next
+from tests.web.file_pages import only_file, shown, words
+
+HTMX = {"HX-Request": "true"}
+
+
+def post(browser: Client, file: BatchFile, action: str) -> list[str]:
+    answer = browser.post(f"/files/{file.pk}/{action}", follow=True)
+    assert answer.redirect_chain == [(f"/files/{file.pk}", 302)], answer.content
+    return [str(message) for message in answer.context["messages"]]
+
+
+def state_of(file: BatchFile) -> str:
+    file.refresh_from_db()
+    return file.state
+
+
+def actions(page: str, file: BatchFile) -> set[str]:
+    verbs = ("cancel", "retry", "requeue")
+    return {verb for verb in verbs if f'action="/files/{file.pk}/{verb}"' in page}
+
+
+# --- what it waits for, and whose result it has -------------------------------------------------
+
+
+def test_a_duplicate_leads_to_the_file_whose_result_it_has(
+    alice_web: Client, acme: Organization
+) -> None:
+    first = only_file(submit_files(acme, {"first.txt": b"the same"}))
+    read_next("what was read")
+    second = only_file(submit_files(acme, {"second.txt": b"the same"}))
+    assert second.state == "duplicate"
+    page = shown(alice_web, second)
+    assert "It was not read itself: it has the result of first.txt" in words(page)
+    assert f'href="/files/{first.pk}"' in page
+    assert "what was read" in page
+    assert "It did not have to be read." in page
+    assert 'data-state="duplicate"' in page
+    BatchFile.objects.filter(pk=second.pk).update(duplicate_of=None)
+    assert "had been read before, and is gone since" in words(shown(alice_web, second))
+
+
+def test_one_that_waits_leads_to_the_file_that_it_waits_for(
+    alice_web: Client, acme: Organization
+) -> None:
+    first, second = (only_file(submit_files(acme, {"a.txt": b"the same"})) for _ in range(2))
+    page = shown(alice_web, second)
+    assert "Waits for another file" in words(page)
+    assert f'href="/files/{first.pk}"' in page
+    assert "Held back" not in page
+
+
+def test_a_file_tells_what_holds_it(alice_web: Client, acme: Organization) -> None:
+    job = submit(acme, "text")
+    file = only_file(job)
+    seen = shown(alice_web, file)
+    address = seen.split('hx-get="')[1].split('"')[0].replace("&amp;", "&")
+    pause_job(actor=owner_of(acme), job=job, reason="Wrong scans")
+    text = words(shown(alice_web, file))
+    assert "Held back It starts once it is resumed." in text
+    assert "The job is paused by Alice Wrong scans" in text
+    news = alice_web.get(address, headers=HTMX)
+    assert news.status_code == 200
+    assert 'data-state="paused"' in news.content.decode()
+    alice_web.post(f"/jobs/{job.pk}/resume")
+    pause_job(actor=owner_of(acme), job=job, only=[file])
+    assert "This file is paused" in words(shown(alice_web, file))
+    pause(by=None, lane="default", reason="Storage failed")
+    assert "The lane default is paused: Storage failed" in words(shown(alice_web, file))
+
+
+# --- what can be done ---------------------------------------------------------------------------
+
+
+def test_one_file_is_cancelled(alice_web: Client, acme: Organization) -> None:
+    job = submit(acme, "one", "two")
+    running = claimed()
+    waiting = job.files.exclude(pk=running.pk).get()
+    for file in (waiting, running):
+        assert actions(shown(alice_web, file), file) == {"cancel"}
+        assert post(alice_web, file, "cancel") == [
+            "Cancelled: if it runs, it stops within seconds."
+        ]
+    assert (state_of(waiting), state_of(running)) == ("cancelled", "running")
+    assert running.cancel_requested
+    assert actions(shown(alice_web, running), running) == set()
+    assert post(alice_web, waiting, "cancel") == ["There is nothing left to cancel."]
+
+
+def test_one_file_is_read_again(alice_web: Client, acme: Organization) -> None:
+    job = submit(acme, "one", "two")
+    file = read_next()
+    assert actions(shown(alice_web, file), file) == set(), "the job is not finished"
+    assert "Wait for the job" in post(alice_web, file, "requeue")[0]
+    read_next()
+    assert actions(shown(alice_web, file), file) == {"requeue"}
+    assert post(alice_web, file, "requeue") == ["The file is in line to be read again."]
+    assert state_of(file) == "queued"
+    job.refresh_from_db()
+    assert (job.state, job.succeeded) == ("queued", 1)
+
+
+def test_only_who_may_change_the_job_is_offered_anything(
+    acme: Organization, bob: User, client_for: ClientFor
+) -> None:
+    submit(acme, "one")
+    file = BatchFile.objects.get()
+    browser = client_for(bob)
+    for verb in ("cancel", "requeue"):
+        assert browser.post(f"/files/{file.pk}/{verb}").status_code == 403
+    assert actions(shown(browser, file), file) == set()
+    read_next()
+    assert actions(shown(browser, file), file) == set()
+
+
+# --- attempts -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def failed(acme: Organization) -> BatchFile:
+    """A file whose attempt ended with a traceback that quotes the documents' password."""
+    job = submit(acme, "text")
+    BatchJob.objects.filter(pk=job.pk).update(sealed_password=sealed("open <sesame>"))
+    file = claimed()
+    trace = "Traceback: ValueError: cannot open with 'open <sesame>' <here>"
+    assert fail(BatchFileHandler, file, failure_of(FailureClass.PERMANENT, traceback=trace))
+    return file
+
+
+def test_attempts_tell_their_worker_and_where_it_runs(alice_web: Client, failed: BatchFile) -> None:
+    short = str(SOMEBODY)[:8]
+    page = shown(alice_web, failed)
+    assert f'<code title="{SOMEBODY}">{short}</code>' in page
+    assert "mill-7" not in page
+    WorkerNode.objects.create(id=SOMEBODY, host="mill-7", pid=1, lanes=["default"], slots=1)
+    assert f"{short} mill-7" in words(shown(alice_web, failed))
+
+
+def test_a_traceback_is_folded_and_hides_the_password(alice_web: Client, failed: BatchFile) -> None:
+    assert "sesame" in FileAttempt.objects.get().traceback, "the page hides it, whoever wrote it"
+    page = shown(alice_web, failed)
+    assert "<summary>Traceback</summary>" in page
+    assert "cannot open with &#x27;***&#x27; &lt;here&gt;" in page
+    assert "sesame" not in page
+
+
+def test_tracebacks_are_for_those_who_may_change_the_job(
+    acme: Organization, bob: User, failed: BatchFile, client_for: ClientFor
+) -> None:
+    carol = create_user(email="carol@example.com", password=None)
+    add_member(organization=acme, user=carol, role=Role.CONTRIBUTOR)
+    for user in (bob, carol):
+        page = shown(client_for(user), failed)
+        assert "It failed." in page
+        assert "Traceback" not in page
+    BatchJob.objects.update(created_by=carol)
+    assert "<summary>Traceback</summary>" in shown(client_for(carol), failed)
+
+
+def test_tracebacks_are_not_in_what_the_api_tells(failed: BatchFile, alice_api: APIClient) -> None:
+    assert "Traceback" not in alice_api.get(f"/api/batch/files/{failed.pk}").content.decode()
