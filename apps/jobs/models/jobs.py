@@ -34,7 +34,6 @@ from apps.queue.models import (
     LeasedRowQuerySet,
     Pause,
     Priority,
-    WorkItem,
     in_states,
 )
 from apps.queue.states import UNFINISHED, State
@@ -311,44 +310,11 @@ class Checkpoint(models.Model):
         return f"{self.stage} of {self.file_id}"
 
 
-class Completion(models.Model):
-    """The end of a job's run: one row each, written by whoever closed the job, when it did."""
-
-    job = models.ForeignKey(BatchJob, on_delete=models.CASCADE, related_name="completions")
-    run = models.PositiveSmallIntegerField()
-    state = models.CharField(max_length=12)
-    counts = models.JSONField(default=dict)
-    created_at = models.DateTimeField(default=timezone.now)
-
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(fields=["job", "run"], name="one_completion_per_run")
-        ]
-
-    def __str__(self) -> str:
-        return f"run {self.run} of {self.job_id}: {self.state}"
-
-
 class FileAttempt(Attempt):
     row = models.ForeignKey(BatchFile, on_delete=models.CASCADE, related_name="attempts_made")
 
     def __str__(self) -> str:
         return f"{self.row_id} #{self.number}"
-
-
-class BulkTarget(models.Model):
-    """A row that a bulk action still has to deal with (see `bulk`): `row` is the id of a job, or of
-    a file of `job`. No keys to them: they may be deleted meanwhile."""
-
-    item = models.ForeignKey(WorkItem, on_delete=models.CASCADE, db_index=False)
-    job = models.UUIDField()
-    row = models.UUIDField()
-
-    class Meta:
-        indexes = [models.Index(fields=["item", "job"], name="bulk_target_next")]
-
-    def __str__(self) -> str:
-        return str(self.row)
 
 
 class FileResult(models.Model):
@@ -377,32 +343,3 @@ class FileResult(models.Model):
     def blob_ids(self) -> set[int]:
         """The bytes that it rests on."""
         return {pk for pk in (self.content_id, self.searchable_id) if pk is not None}
-
-
-class IdempotencyKey(OrganizationOwned):
-    """A submission's Idempotency-Key with its answer, written in the job's own transaction.
-
-    So there is no moment in which a key is taken and its job is not there, and a killed process
-    leaves no key behind.
-    """
-
-    user = models.ForeignKey(User, on_delete=models.CASCADE)
-    route = models.CharField(max_length=64)
-    key = models.CharField(max_length=255)
-    fingerprint = models.CharField(max_length=64)
-    response = models.JSONField()
-    job = models.ForeignKey(BatchJob, null=True, on_delete=models.SET_NULL)
-    created_at = models.DateTimeField(default=timezone.now)
-
-    objects: ClassVar[Any] = OrganizationQuerySet["IdempotencyKey"].as_manager()
-
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(
-                fields=["organization", "user", "route", "key"], name="one_use_per_key"
-            )
-        ]
-        indexes = [models.Index(fields=["created_at"], name="idempotency_by_age")]
-
-    def __str__(self) -> str:
-        return self.key
