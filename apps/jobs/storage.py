@@ -7,6 +7,7 @@ with its bytes.
 
 import logging
 import os
+import re
 import shutil
 import time
 import uuid
@@ -27,6 +28,8 @@ logger = logging.getLogger(__name__)
 
 RETRY_WHEN_FULL_SECONDS = 300
 STALE_UPLOAD_SECONDS = 24 * 3600
+SHELVES_OF = re.compile("[0-9a-f]{32}")
+"""The name of an organization's folder."""
 RELEASED_TOGETHER = 50
 
 
@@ -211,6 +214,8 @@ def remove_orphan_previews() -> int:
 
 def _remove_orphans_in(shelf: Path) -> int:
     """The same for one directory `blobs/<organization>/<aa>`."""
+    if not SHELVES_OF.fullmatch(shelf.parent.name):
+        return 0  # not ours: lost+found, say
     organization = Organization.objects.filter(pk=shelf.parent.name).first()
     if organization is None:
         return 0

@@ -71,7 +71,9 @@ NOT_CODES = {
     "document.xml",  # a part of a DOCX
     *("job.cancel", "job.pause", "job.resume", "job.prioritize", "job.retry", "job.requeue"),
     *("job.keep", "job.let_go", "job.discard", "job.delete"),  # what the audit log calls acts
-    *("queue.pause", "queue.resume"),
+    *("job.expire", "queue.pause", "queue.resume", "queue.limit"),
+    *("queue.add_lane", "queue.change_lane", "queue.change_pause"),  # permissions
+    "queue.change_periodicrun",
     "queue.change_workitem",  # permissions
     "queue.view_workitem",
     "queue.work",  # a Celery task

@@ -157,3 +157,11 @@ def _names(synced: list[tuple[Path, set[str] | bytes]]) -> set[tuple[Path, str]]
     """The names in directories that were synced when they were there."""
     directories = ((path, what) for path, what in synced if isinstance(what, set))
     return {(path, name) for path, names in directories for name in names}
+
+
+def test_a_folder_that_is_nobodys_is_left_alone(acme: Organization, data_dir: Path) -> None:
+    stray = data_dir / "blobs" / "lost+found" / "aa"
+    stray.mkdir(parents=True)
+    (stray / "something").write_text("of the file system's")
+    assert storage.remove_orphans() == 0
+    assert (stray / "something").exists()
