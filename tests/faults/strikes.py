@@ -8,21 +8,19 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from django.db import connection
 
+from tests.faults.stage import Stage, is_ours
+from tests.processes import eventually
 from tests.queue.test_processes import children_of, freeze, signal_all
-
-if TYPE_CHECKING:
-    from tests.faults.stage import Stage
 
 LONGER_THAN_A_LEASE = 2.6
 FULL_SECONDS = 1.0
 
 
 @contextmanager
-def kill_child(stage: "Stage") -> Iterator[None]:
+def kill_child(stage: Stage) -> Iterator[None]:
     """SIGKILL to the parsing child of the slot that is held, busy or warm."""
     [child] = children_of(stage.reached)
     os.kill(child, signal.SIGKILL)
@@ -30,21 +28,31 @@ def kill_child(stage: "Stage") -> Iterator[None]:
 
 
 @contextmanager
-def kill_slot(stage: "Stage") -> Iterator[None]:
-    """SIGKILL to the pool process that is held, as by the kernel when memory runs out."""
-    os.kill(stage.reached, signal.SIGKILL)
+def kill_slot(stage: Stage) -> Iterator[None]:
+    """SIGKILL to the pool process that is held, as by the kernel when memory runs out. Its parsing
+    child must go at once by itself, in the middle of its work."""
+    with _without(children_of(stage.reached)):
+        os.kill(stage.reached, signal.SIGKILL)
     yield
 
 
 @contextmanager
-def kill_all(stage: "Stage") -> Iterator[None]:
-    """SIGKILL to all that was started, but not to parsing children: they must go by themselves."""
-    stage.struck.kill_with_slots()
+def kill_all(stage: Stage) -> Iterator[None]:
+    """SIGKILL to all that was started, but not to parsing children: these must go by themselves."""
+    with _without(children_of(stage.reached)):
+        stage.struck.kill_with_slots()
     yield
 
 
 @contextmanager
-def stop(stage: "Stage") -> Iterator[None]:
+def _without(children: list[int]) -> Iterator[None]:
+    """What is done takes the children along sooner than they could have finished."""
+    yield
+    eventually(lambda: not any(is_ours(pid) for pid in children), seconds=1.5)
+
+
+@contextmanager
+def stop(stage: Stage) -> Iterator[None]:
     """SIGSTOP to all of them for longer than the lease, then SIGCONT."""
     pids = [stage.struck.pid, *stage.struck.tree()]
     if stage.is_locked:
@@ -56,7 +64,7 @@ def stop(stage: "Stage") -> Iterator[None]:
 
 
 @contextmanager
-def database_cut(stage: "Stage") -> Iterator[None]:
+def database_cut(stage: Stage) -> Iterator[None]:
     """All connections but that of the test are ended by the server (pg_terminate_backend)."""
     with connection.cursor() as cursor:
         cursor.execute(
@@ -67,7 +75,7 @@ def database_cut(stage: "Stage") -> Iterator[None]:
 
 
 @contextmanager
-def database_restart(stage: "Stage") -> Iterator[None]:
+def database_restart(stage: Stage) -> Iterator[None]:
     """PostgreSQL is stopped as by a crash (immediate), stays away for longer than a lease, and
     comes back through its recovery."""
     assert stage.postgres is not None
@@ -80,7 +88,7 @@ def database_restart(stage: "Stage") -> Iterator[None]:
 
 
 @contextmanager
-def database_locked(stage: "Stage") -> Iterator[None]:
+def database_locked(stage: Stage) -> Iterator[None]:
     """SQLite's counterpart: somebody else holds the lock to write for longer than a lease."""
     with closing(sqlite3.connect(str(connection.settings_dict["NAME"]), timeout=10)) as other:
         other.execute("BEGIN EXCLUSIVE")
@@ -91,7 +99,7 @@ def database_locked(stage: "Stage") -> Iterator[None]:
 
 
 @contextmanager
-def redis_killed(stage: "Stage") -> Iterator[None]:
+def redis_killed(stage: Stage) -> Iterator[None]:
     """SIGKILL to it, and it stays away until other work has been done."""
     stage.valkey.kill()
     yield
@@ -99,7 +107,7 @@ def redis_killed(stage: "Stage") -> Iterator[None]:
 
 
 @contextmanager
-def redis_frozen(stage: "Stage") -> Iterator[None]:
+def redis_frozen(stage: Stage) -> Iterator[None]:
     """SIGSTOP: it takes connections and answers nobody."""
     stage.valkey.freeze()
     yield
@@ -107,14 +115,14 @@ def redis_frozen(stage: "Stage") -> Iterator[None]:
 
 
 @contextmanager
-def redis_wiped(stage: "Stage") -> Iterator[None]:
+def redis_wiped(stage: Stage) -> Iterator[None]:
     """FLUSHALL: every doorbell that waits is lost."""
     stage.valkey.flushall()
     yield
 
 
 @contextmanager
-def redis_half_open(stage: "Stage") -> Iterator[None]:
+def redis_half_open(stage: Stage) -> Iterator[None]:
     """The network to it goes silent: connections stay open, nothing comes through."""
     stage.proxy.cut()
     yield
@@ -122,7 +130,7 @@ def redis_half_open(stage: "Stage") -> Iterator[None]:
 
 
 @contextmanager
-def disk_full(stage: "Stage") -> Iterator[None]:
+def disk_full(stage: Stage) -> Iterator[None]:
     """No file of the worker and its slots can grow: RLIMIT_FSIZE of 0, set from outside.
 
     The kernel refuses every write to a file (logs, results, SQLite's own too) with EFBIG, as it
@@ -153,11 +161,11 @@ class Fault:
     Interrupted is what the stand-in for a broker that is back had not finished within its grace.
     """
 
-    strike: Callable[["Stage"], AbstractContextManager[None]]
+    strike: Callable[[Stage], AbstractContextManager[None]]
     costs: frozenset[str]
 
 
-def _fault(strike: Callable[["Stage"], AbstractContextManager[None]], *costs: str) -> Fault:
+def _fault(strike: Callable[[Stage], AbstractContextManager[None]], *costs: str) -> Fault:
     return Fault(strike, frozenset(costs))
 
 

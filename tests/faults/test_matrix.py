@@ -19,7 +19,7 @@ from tests.faults.strikes import FAULTS, LONGER_THAN_A_LEASE, stop
 from tests.processes import eventually
 from tests.queue.test_processes import node_of
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(300)]
 
 
 LONGEST = {"mid_parse": 2.5, "after_checkpoint": 1.5, "before_follow_up": 1.5}
