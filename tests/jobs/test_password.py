@@ -33,6 +33,11 @@ FILES = (
     part(b"refuse this", "refused.txt"),
     part(b"break on this", "broken.txt"),
 )
+OTHERS = (
+    part(b"read that", "good.txt"),
+    part(b"refuse that", "refused.txt"),
+    part(b"break on that", "broken.txt"),
+)
 
 
 @pytest.fixture
@@ -88,9 +93,9 @@ def test_nothing_that_is_kept_or_shown_has_it(
     job = accepted(alice_api, options, *FILES, **{"Idempotency-Key": "one"})
     again = post(alice_api, options, *FILES, **{"Idempotency-Key": "one"})
     browser = Browser(alice, acme)
-    sent = browser.send(*FILES, password=PASSWORD)
+    sent = browser.send(*OTHERS, password=PASSWORD)
     assert sent.status_code == 303, sent.content
-    refused = browser.send(*FILES, password=PASSWORD, pages="none")
+    refused = browser.send(*OTHERS, password=PASSWORD, pages="none")
     assert refused.status_code == 400
     assert (job["has_password"], job["options"]["ocr"]) == (True, "auto")
     worker.work_off("default")

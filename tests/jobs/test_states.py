@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from apps.jobs.states import (
     CLOSED,
     COUNTED,
+    COUNTERS,
+    DUPLICATE,
     FILE_STATES,
     FILE_TRANSITIONS,
     JOB_STATES,
@@ -55,7 +57,6 @@ def test_every_open_state_can_end_and_only_a_retry_opens_a_closed_one() -> None:
         assert reachable(JOB_TRANSITIONS, state) & CLOSED
     for state in CLOSED:
         assert JOB_TRANSITIONS[state] <= {JobState.QUEUED}
-    assert JOB_TRANSITIONS[JobState.SUCCEEDED] == frozenset()
 
 
 def test_only_a_running_file_succeeds_or_fails() -> None:
@@ -64,7 +65,9 @@ def test_only_a_running_file_succeeds_or_fails() -> None:
 
 
 def test_a_job_counts_exactly_the_states_in_which_files_end() -> None:
-    assert set(COUNTED) == set(FILE_STATES) - UNFINISHED
+    assert set(COUNTED) == set(FILE_STATES) - UNFINISHED - {DUPLICATE}
+    assert set(COUNTERS) == {*COUNTED, DUPLICATE}
+    assert COUNTERS[DUPLICATE] == ("succeeded", "duplicates")
     assert READY < UNFINISHED
 
 
@@ -92,8 +95,8 @@ def test_how_files_ended_is_how_the_job_ended(ended: str, expected: JobState) ->
     files=st.lists(st.sampled_from(sorted(FILE_STATES)), min_size=1, max_size=50),
 )
 def test_a_job_is_closed_exactly_when_all_its_files_have_ended(files: list[str]) -> None:
-    states = Counter(files)
-    state = outcome({name: states[name] for name in COUNTED}, len(files))
+    counted = Counter(name for file in files for name in COUNTERS.get(file, ()))
+    state = outcome({name: counted[name] for name in COUNTED}, len(files))
     assert (state is None) == bool(set(files) & UNFINISHED)
     assert state is None or state in CLOSED
-    assert (state == JobState.SUCCEEDED) == (set(files) == {"succeeded"})
+    assert (state == JobState.SUCCEEDED) == (set(files) <= {"succeeded", "duplicate"})

@@ -13,7 +13,7 @@ from apps.accounts.roles import Role
 from apps.jobs.models import BatchJob
 from apps.jobs.services import cancel_job
 from apps.queue.loop import work_once
-from tests.batches import submit
+from tests.batches import submit, submit_exactly
 from tests.jobs.cli.conftest import Run
 
 
@@ -55,7 +55,7 @@ def test_a_row_says_how_far_it_is(run: Run, way: list[str], acme: Organization) 
 
 
 def test_one_job_with_its_files(run: Run, way: list[str], acme: Organization) -> None:
-    job = submit(acme, "Seven quiet otters.", "two")
+    job = submit_exactly(acme, "Seven quiet otters.", "two")
     work_once(["default"])
 
     answer = run("jobs", job.pk, *way)
