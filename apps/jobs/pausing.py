@@ -1,7 +1,8 @@
 """What holds work back, as members of its organization are told it: who paused it, why, since when.
 
 Who paused something is named to those only who share the organization with them; anybody else is
-"an operator". Nobody is named where Docmill paused by itself, or where they have left for good.
+"an operator". Nobody is named where Docmill paused by itself or from its own machine's command
+line, or where who did it has left for good.
 """
 
 from collections.abc import Iterable, Sequence
@@ -85,7 +86,7 @@ def pauses_that_hold(jobs: Sequence[BatchJob]) -> dict[UUID, list[QueuePause]]:
     if not pauses:
         return {}
     told = {pk: _told(pk, pauses) for pk in {job.organization_id for job in still_open}}
-    waiting = BatchFile.objects.filter(job__in=still_open, state__in=READY).order_by()
+    waiting = BatchFile.objects.ready().filter(job__in=still_open).order_by()
     held: dict[UUID, list[QueuePause]] = {}
     for job_id, organization_id, lane in waiting.values_list(
         "job_id", "organization_id", "lane"

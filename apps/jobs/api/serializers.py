@@ -41,7 +41,7 @@ class CountsSerializer(serializers.Serializer[Any]):
 class PausedSerializer(serializers.Serializer[Any]):
     by = serializers.CharField(
         allow_null=True,
-        help_text="A member's name; null where Docmill paused it, or who did has left for good.",
+        help_text="A member's name, or an operator; null where it was nobody by name.",
     )
     reason = serializers.CharField(allow_blank=True)
     since = serializers.DateTimeField(allow_null=True)
