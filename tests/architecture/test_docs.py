@@ -72,10 +72,8 @@ NOT_CODES = {
     *("job.cancel", "job.pause", "job.resume", "job.prioritize", "job.retry", "job.requeue"),
     *("job.keep", "job.let_go", "job.discard", "job.delete"),  # what the audit log calls acts
     *("job.expire", "queue.pause", "queue.resume", "queue.limit"),
-    *("queue.add_lane", "queue.change_lane", "queue.change_pause"),  # permissions
-    "queue.change_periodicrun",
-    "queue.change_workitem",  # permissions
-    "queue.view_workitem",
+    *("queue.change_workitem", "queue.view_workitem", "queue.change_pause"),  # permissions
+    *("queue.add_lane", "queue.change_lane", "queue.change_periodicrun"),
     "queue.work",  # a Celery task
     "work.cancel",  # entries of the audit log
     "work.request",

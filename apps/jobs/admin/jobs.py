@@ -24,7 +24,7 @@ from apps.core.admin import (
 from apps.jobs.admin.bulk import BulkAdmin, actions_of
 from apps.jobs.admin.common import PRIORITY, operations
 from apps.jobs.models import BatchFile, BatchJob
-from apps.jobs.states import JOB_STATES
+from apps.jobs.states import COUNTED, JOB_STATES
 from apps.jobs.verbs import JOB_VERBS
 from apps.queue.models import Priority
 
@@ -33,7 +33,7 @@ WHEN = "j M Y, H:i:s"
 
 
 def _counts(counts: dict[str, int]) -> str:
-    return ", ".join(f"{count} {state}" for state, count in counts.items() if count)
+    return ", ".join(f"{counts[state]} {state}" for state in COUNTED if counts.get(state))
 
 
 @admin.register(BatchJob)
