@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from apps.jobs import storage
+from apps.jobs.advice import advice_on
 from apps.jobs.models import BatchFile, BatchJob, FileResult
 from apps.queue.states import UNFINISHED
 
@@ -45,10 +46,16 @@ def line(file: BatchFile) -> dict[str, Any]:
 
 
 def error_of(file: BatchFile) -> dict[str, str] | None:
-    """Why the file failed or waits to be tried again; None when nothing is wrong."""
+    """Why the file failed or waits to be tried again, and what can be done; None when nothing is
+    wrong."""
     if not file.error_code:
         return None
-    return {"code": file.error_code, "class": file.error_class, "detail": file.error_detail}
+    return {
+        "code": file.error_code,
+        "class": file.error_class,
+        "detail": file.error_detail,
+        "advice": advice_on(file.error_code),
+    }
 
 
 def ndjson(job: BatchJob) -> Iterator[bytes]:

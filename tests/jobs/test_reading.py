@@ -10,6 +10,7 @@ from rest_framework.test import APIClient
 
 from apps.accounts.models import Organization
 from apps.jobs import storage
+from apps.jobs.advice import DEFAULT
 from apps.jobs.handler import BatchFileHandler
 from apps.jobs.models import BatchFile
 from apps.queue.retry import FailureClass
@@ -115,7 +116,12 @@ def test_a_file_from_its_submission_to_its_end(alice_api: APIClient) -> None:
 def test_a_failed_file_says_why_in_three_words(alice_api: APIClient) -> None:
     accepted(alice_api)
     file = detail(alice_api, fail_next())
-    assert file["error"] == {"code": "test.failed", "class": "permanent", "detail": "It failed."}
+    assert file["error"] == {
+        "code": "test.failed",
+        "class": "permanent",
+        "detail": "It failed.",
+        "advice": DEFAULT,
+    }
     assert (file["result"], file["text_url"]) == (None, None)
     [attempt] = file["attempts_made"]
     assert (attempt["outcome"], attempt["failure_class"]) == ("failed", "permanent")

@@ -8,6 +8,7 @@ import pytest
 from rest_framework.test import APIClient
 
 from apps.jobs import storage
+from apps.jobs.advice import advice_on
 from apps.jobs.models import BatchFile
 from tests.jobs.forms import (
     BOUNDARY,
@@ -101,7 +102,8 @@ def test_a_bad_file_becomes_a_rejected_row_and_the_others_go_on(
     assert [(r["field"], r["code"]) for r in job["rejected"]] == [(name, code)]
     bad, fine = files_of(alice_api, job)
     assert bad["state"] == "rejected"
-    assert bad["error"] == {"code": code, "class": "permanent", "detail": bad["error"]["detail"]}
+    assert (bad["error"]["code"], bad["error"]["class"]) == (code, "permanent")
+    assert bad["error"]["advice"] == advice_on(code)
     assert bad["error"]["detail"].endswith(".")
     assert bad["content_url"] is None
     assert fine["state"] == "queued"

@@ -6,10 +6,11 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from apps.jobs.advice import ADVICE, DEFAULT
 from apps.jobs.models import BatchFile
 from apps.queue.retry import FailureClass
 from apps.queue.states import State
-from apps.web.advice import ADVICE, CLASS_WORDS, DEFAULT, next_step, soon, trouble_of
+from apps.web.advice import CLASS_WORDS, next_step, soon, trouble_of
 from tests.architecture.test_docs import CODE, NOT_CODES, ROOT
 
 pytestmark = pytest.mark.once

@@ -20,6 +20,7 @@ from apps.core.admin import (
 )
 from apps.jobs.admin.bulk import BulkAdmin, actions_of
 from apps.jobs.admin.common import LANE, PRIORITY, operations
+from apps.jobs.advice import advice_on
 from apps.jobs.models import BatchFile, FileAttempt
 from apps.jobs.states import FILE_STATES
 from apps.jobs.verbs import FILE_VERBS
@@ -81,7 +82,7 @@ class BatchFileAdmin(BulkAdmin):
         ),
         ("Content", {"fields": ("kind", "content_type", "size", "sha256")}),
         ("State", {"fields": ("state_shown", "stage", "progress_shown", "attempts_link")}),
-        ("Error", {"fields": ("error_class", "error_code", "error_detail")}),
+        ("Error", {"fields": ("error_class", "error_code", "error_detail", "advice")}),
         ("Result", {"fields": ("result_shown",)}),
         ("When", {"fields": ("created_at", "started_at", "finished_at", "took")}),
         (
@@ -112,6 +113,10 @@ class BatchFileAdmin(BulkAdmin):
     @admin.display(description="error")
     def error(self, file: BatchFile) -> str:
         return f"{file.error_code} ({file.error_class})" if file.error_code else ""
+
+    @admin.display(description="what to do")
+    def advice(self, file: BatchFile) -> str:
+        return advice_on(file.error_code) if file.error_code else ""
 
     @admin.display(description="job")
     def job_link(self, file: BatchFile) -> SafeString | str:

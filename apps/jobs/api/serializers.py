@@ -181,6 +181,7 @@ class ErrorSerializer(serializers.Serializer[Any]):
     code = serializers.CharField()
     # "class" is a Python keyword, so the field is declared below by name.
     detail = serializers.CharField()
+    advice = serializers.CharField(help_text="What can be done about it.")
 
     def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
         return {**super().get_fields(), "class": serializers.CharField()}
