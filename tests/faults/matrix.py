@@ -65,8 +65,9 @@ SAMPLE = tuple(
     before_settle stop
     after_result  redis_killed
     after_claim   database_locked
-    in_settle     kill_all
+    before_keep   kill_all
     in_settle     database_cut
+    in_settle     kill_slot
     in_settle     disk_full
     before_follow_up kill_all
     after_settle  kill_slot

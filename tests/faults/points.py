@@ -68,9 +68,14 @@ POINTS = {
         *("worker", "before", "apps.queue.worker.succeed"),
         told="the lease was seen to hold, the settling transaction has not begun",
     ),
+    "before_keep": Point(
+        *("worker", "before", "apps.jobs.extractions.keep"),
+        told="inside the settling transaction: the file has ended, its result is not stored",
+        is_locked=True,
+    ),
     "in_settle": Point(
         *("worker", "before", "apps.jobs.handler.count_end"),
-        told="inside the settling transaction: the file has its result, the job has not counted it",
+        told="inside the settling transaction: the result is in place, the job has not counted the file",
         is_locked=True,
     ),
     "before_follow_up": Point(
