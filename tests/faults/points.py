@@ -75,7 +75,7 @@ POINTS = {
     ),
     "in_settle": Point(
         *("worker", "before", "apps.jobs.handler.count_end"),
-        told="inside the settling transaction: the result is in place, the job has not counted the file",
+        told="inside the settling transaction: the result is stored, the job has not counted it",
         is_locked=True,
     ),
     "before_follow_up": Point(

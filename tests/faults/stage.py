@@ -89,6 +89,7 @@ class Stage:
         self.proxy = Proxy(folder / "proxy.sock", valkey.socket)
         self.folder = folder
         self.processes: list[Forked] = []
+        self.settings = dict(SETTINGS)
         self.point = ""
         self._nursery = nursery
 
@@ -101,8 +102,9 @@ class Stage:
         url = live_database_url()
         if connection.vendor == "postgresql":
             url += POSTGRES_OPTIONS
-        values = {"DATABASE_URL": url, "DOCMILL_DATA_DIR": str(self.folder / "data"), **SETTINGS}
-        process = Forked(self._nursery, *arguments, log=log, env={**values, **(env or {})})
+        values = {"DATABASE_URL": url, "DOCMILL_DATA_DIR": str(self.folder / "data")}
+        own = {**values, **self.settings, **(env or {})}
+        process = Forked(self._nursery, *arguments, log=log, env=own)
         self.processes.append(process)
         return process
 
