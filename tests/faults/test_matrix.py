@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(300)]
 
 
 TEXTS = {
-    "mid_parse": ["1.5 a", "0.3 b", "0.3 c"],
+    "mid_parse": ["2.5 a", "0.3 b", "0.3 c"],  # longer than a child without its slot may live
     "after_checkpoint": ["1.5 a", "0.3 b", "0.3 c"],  # so long that it is worth one
     "before_follow_up": ["0.5 a", "0.5 a", "0.3 c"],  # the second waits for the first
 }
