@@ -18,6 +18,7 @@ from apps.jobs.extractions import StoredExtraction
 from apps.jobs.models import BatchFile, BatchJob, FileAttempt
 from apps.jobs.services import (
     count_end,
+    following,
     mark_started,
     options_of,
     pause_by_system,
@@ -183,7 +184,7 @@ class BatchFileHandler(Handler):
         state = count_end(file.job_id, file.state)
         goes_on = file.state in READY and not _held_if_paused(file, state)
         if file.work_key and not goes_on:
-            reuse.follow_up_on_commit(file.pk)
+            following.follow_up_on_commit(file.pk)
 
     @classmethod
     def repair(cls) -> None:
@@ -192,7 +193,7 @@ class BatchFileHandler(Handler):
         stuck = BatchJob.objects.open().filter(~Exists(unfinished))
         for job_id in stuck.values_list("pk", flat=True)[:REPAIR_BATCH]:
             recount(job_id)
-        reuse.repair()
+        following.repair()
 
 
 def _held_if_paused(file: BatchFile, state: JobState) -> bool:

@@ -2,7 +2,7 @@
 
 from apps.jobs import inspection, stock, storage
 from apps.jobs.inspection import CLOSED_EARLY, COMPLETIONS, COUNTERS, FOLLOWERS, UNCLOSED
-from apps.jobs.services import closing, reuse
+from apps.jobs.services import closing, following
 from apps.queue.findings import Promise
 from apps.queue.mending import Mender
 
@@ -25,7 +25,7 @@ def follow_up() -> int:
     """Sees to files whose leaders have ended; how many that were."""
     before = left = inspection.stuck_followers().count()
     while left:
-        reuse.repair()
+        following.repair()
         now = inspection.stuck_followers().count()
         if now >= left:
             break

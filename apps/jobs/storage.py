@@ -120,7 +120,8 @@ def put(organization: Organization, source: Path, *, sha256: str, size_bytes: in
         organization=organization, sha256=sha256, defaults={"size_bytes": size_bytes}
     )
     if not created:
-        locked = Blob.objects.select_for_update().filter(pk=blob.pk).first()
+        # Not against references to it: who has one must be able to commit meanwhile.
+        locked = Blob.objects.select_for_update(no_key=True).filter(pk=blob.pk).first()
         if locked is None:  # released since
             return put(organization, source, sha256=sha256, size_bytes=size_bytes)
     target = path_of(blob)

@@ -79,7 +79,7 @@ POINTS = {
         is_locked=True,
     ),
     "before_follow_up": Point(
-        *("worker", "before", "apps.jobs.services.reuse.follow_up"),
+        *("worker", "before", "apps.jobs.services.following.follow_up"),
         told="settled and committed, files with the same bytes wait still",
     ),
     "after_settle": Point(

@@ -116,7 +116,7 @@ def test_nobody_waits_for_what_was_deleted(acme: Organization, end: str) -> None
 def test_the_sweep_is_not_kept_from_some_by_those_it_cannot_help(
     acme: Organization, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("apps.jobs.services.reuse.REPAIR_BATCH", 2)
+    monkeypatch.setattr("apps.jobs.services.following.REPAIR_BATCH", 2)
     for number in range(4):
         paused = {"a.txt": b"paused %d" % number}
         for job in (submit_files(acme, paused), submit_files(acme, paused)):

@@ -16,7 +16,7 @@ from apps.audit.services import record
 from apps.core.errors import NotFound
 from apps.jobs.errors import JobFinished, JobUnfinished, NothingToDiscard
 from apps.jobs.models import BatchFile, BatchJob
-from apps.jobs.services import reuse
+from apps.jobs.services import following
 from apps.jobs.services.closing import close_if_done
 from apps.jobs.states import OPEN, JobState
 from apps.queue.doorbell import ring_on_commit
@@ -46,7 +46,7 @@ def cancel_job(*, actor: Actor, job: BatchJob, only: Sequence[BatchFile] = ()) -
             **({} if only else {"state": JobState.CANCELLING}),
         )
         close_if_done(job.pk)
-        reuse.follow_up_on_commit(*stopped)
+        following.follow_up_on_commit(*stopped)
         note(actor, job, "job.cancel", only)
         job.refresh_from_db()
     return job
@@ -67,7 +67,7 @@ def pause_job(
             _note_pause(job, actor, reason)
         else:
             touch(job)
-        reuse.follow_up_on_commit(*held)
+        following.follow_up_on_commit(*held)
         note(actor, job, "job.pause", only, reason=reason[:200])
         job.refresh_from_db()
     return job
@@ -100,10 +100,10 @@ def resume_job(*, actor: Actor, job: BatchJob, only: Sequence[BatchFile] = ()) -
     with transaction.atomic():
         files = _unfinished(job, only, otherwise="There is nothing left to resume.")
         waiting = [file for file in files if file.state in READY and file.is_held]
-        own = reuse.wait_for_likes([file for file in waiting if not file.waits_for_id])
+        own = following.wait_for_likes([file for file in waiting if not file.waits_for_id])
         _rows(own).update(is_held=False)
         # The leader of a follower may be held as well, and stay so.
-        reuse.follow_up_on_commit(*{file.waits_for_id for file in waiting if file.waits_for_id})
+        following.follow_up_on_commit(*{file.waits_for_id for file in waiting if file.waits_for_id})
         lanes = [file.lane for file in own]
         if not only:
             _end_pause(job)
@@ -145,7 +145,7 @@ def prioritize_job(
         for file in files:
             file.priority = priority
         _rows(files).filter(state__in=UNFINISHED).update(priority=priority)
-        reuse.raise_leaders(files)
+        following.raise_leaders_on_commit(files)
         if not only:
             BatchJob.objects.filter(pk=job.pk).update(priority=priority)
         touch(job)

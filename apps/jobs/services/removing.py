@@ -11,7 +11,7 @@ from apps.core.errors import NotFound
 from apps.jobs import storage
 from apps.jobs.errors import JobUnfinished
 from apps.jobs.models import BatchFile, BatchJob, Blob, Checkpoint, FileResult
-from apps.jobs.services import reuse
+from apps.jobs.services import following
 from apps.jobs.services.controlling import note
 from apps.jobs.states import CLOSED
 
@@ -54,8 +54,6 @@ def lock_to_remove(ids: Sequence[UUID]) -> list[BatchJob]:
 def remove_jobs(jobs: Iterable[BatchJob]) -> Removed:
     """Deletes closed jobs that `lock_to_remove` has locked. In the caller's transaction."""
     jobs = list(jobs)
-    for job in jobs:
-        reuse.let_go_of(job)
     files = BatchFile.objects.filter(job__in=jobs)
     count = files.count()
     blobs = _blobs_of(jobs)
@@ -63,6 +61,8 @@ def remove_jobs(jobs: Iterable[BatchJob]) -> Removed:
     # the order in which a submission locks them.
     contents = Blob.objects.select_for_update().filter(pk__in=files.values("content"))
     list(contents.order_by("sha256").values_list("pk"))
+    for job in jobs:
+        following.let_go_of(job)
     BatchJob.objects.filter(pk__in=[job.pk for job in jobs]).delete()
     return Removed(count, frozenset(blobs))
 

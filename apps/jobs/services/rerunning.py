@@ -11,7 +11,7 @@ from apps.jobs import storage
 from apps.jobs.errors import JobUnfinished, NothingToRetry
 from apps.jobs.models import BatchFile, BatchJob, Checkpoint
 from apps.jobs.operations import lane_of
-from apps.jobs.services import reuse
+from apps.jobs.services import following
 from apps.jobs.services.controlling import locked, note
 from apps.jobs.services.submitting import ranks_for
 from apps.jobs.states import CLOSED, COUNTERS, DUPLICATE, JobState
@@ -68,7 +68,7 @@ def _run_again(
     if only:
         chosen = chosen.filter(pk__in=[file.pk for file in only])
     with transaction.atomic():
-        files = list(chosen.select_for_update(of=("self",)).order_by("id"))
+        files = list(chosen.select_for_update(of=("self",), no_key=True).order_by("id"))
         current = locked(job)
         if len(files) < len(only):
             raise NothingToRetry(_why_not(only, files))
@@ -76,11 +76,11 @@ def _run_again(
             raise JobUnfinished("Wait for the job to finish, or cancel it first.")
         if not files:
             raise NothingToRetry(nothing)
-        _reopen(current, files)
         if action == REQUEUE:
             _forget_what_was_read(files)
         else:
-            reuse.wait_for_likes(files)
+            following.wait_for_likes(files)
+        _reopen(current, files)  # last: it takes places in line, for which others wait
         note(actor, job, action, only)
         job.refresh_from_db()
     return job
@@ -108,9 +108,9 @@ def _reopen(job: BatchJob, files: list[BatchFile]) -> None:
             crashes=0,
             losses=0,
             is_heavy=False,
-            is_held=False,
+            is_held=file.is_held,
             cancel_requested=False,
-            waits_for=None,
+            waits_for=file.waits_for_id,
             duplicate_of=None,
             stage="",
             progress=0,

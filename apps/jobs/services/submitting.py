@@ -16,7 +16,7 @@ from apps.jobs import storage
 from apps.jobs.errors import AllRejected, IdempotencyMismatch, NoFiles
 from apps.jobs.models import BatchFile, BatchJob, IdempotencyKey
 from apps.jobs.operations import lane_of
-from apps.jobs.services import reuse
+from apps.jobs.services import following, reuse
 from apps.jobs.services.closing import close_if_done
 from apps.jobs.states import REJECTED, JobState
 from apps.jobs.upload import Received
@@ -102,9 +102,9 @@ def add_files(job: BatchJob, rows: Sequence[BatchFile]) -> None:
             succeeded=F("succeeded") + reused, duplicates=F("duplicates") + reused
         )
     ring_on_commit(lane_of(job.operation), sum(is_waiting(row) for row in rows))
-    reuse.raise_leaders(rows)
+    following.raise_leaders_on_commit(rows)
     # They may have ended since they were looked at.
-    reuse.follow_up_on_commit(*{row.waits_for_id for row in rows if row.waits_for_id})
+    following.follow_up_on_commit(*{row.waits_for_id for row in rows if row.waits_for_id})
 
 
 def is_waiting(row: BatchFile) -> bool:
