@@ -319,7 +319,7 @@ class JobPage:
         """Those that this page may come to ask while it is open."""
         asked = []
         if self.may_update:
-            asked = [cancel_question(self.job), pause_question(self.job)] if self.is_open else []
+            asked = [cancel_question(self.job), pause_question(self.job)] if self.may_hold else []
             asked.append(requeue_question(self.job))
         return [*asked, delete_question(self.job)] if self.may_delete else asked
 

@@ -154,8 +154,16 @@ JOB = tuple(
         "quarantined",
         "cancelled",
         "succeeded",
+        "duplicates",
+        "paused",
+        "held",
         "long",
     )
+)
+JOB_MORE = (
+    Shown("job of a reader, paused", "/jobs/{paused}", "rita"),
+    Shown("job paused, more", "/jobs/{paused}", prepare=click("#more-actions > summary")),
+    Shown("job failed, more", "/jobs/{failed}", prepare=click("#more-actions > summary")),
 )
 FILE = tuple(
     Shown(f"file {state}", f"/files/{{file-{state}}}")
@@ -170,13 +178,26 @@ FILE = tuple(
         "waiting",
         "running",
         "retry-wait",
+        "duplicate",
+        "held",
+        "follower",
     )
+)
+FILE_MORE = (
+    Shown(
+        "file quarantined, traceback",
+        "/files/{file-quarantined}",
+        prepare=click(".traceback > summary"),
+    ),
 )
 CONFIRM = (
     Shown("cancel a job", "/jobs/{running}/cancel"),
     Shown("delete a job", "/jobs/{partial}/delete"),
+    Shown("pause a job", "/jobs/{running}/pause"),
+    Shown("requeue a job", "/jobs/{succeeded}/requeue"),
     Shown("cancel a job, dialog", "/jobs/{running}", prepare=click("#cancel")),
     Shown("delete a job, dialog", "/jobs/{partial}", prepare=click("#delete")),
+    Shown("pause a job, dialog", "/jobs/{running}", prepare=click("#pause")),
 )
 NEW = (
     Shown("new job", "/jobs/new"),
@@ -200,7 +221,10 @@ API = (
     Shown("api jobs", "/api/batch/jobs"),
     Shown("api job", "/api/batch/jobs/{partial}"),
     Shown("api files", "/api/batch/jobs/{partial}/files"),
+    Shown("api job, paused", "/api/batch/jobs/{paused}"),
     Shown("api file", "/api/batch/files/{file-succeeded}"),
+    Shown("api pause", "/api/batch/pause"),
+    Shown("api pause a job", "/api/batch/jobs/{running}/pause", status=405),
     Shown("api upload", "/api/batch/upload", status=405),
     Shown("api bad filter", "/api/batch/jobs?state=nonsense", status=400),
     Shown("api no such job", f"/api/batch/jobs/{NOWHERE}", status=404),
@@ -249,4 +273,7 @@ ADMIN = (
     Shown("admin add organization", "/admin/accounts/organization/add/"),
     Shown("admin password", "/admin/password_change/"),
 )
-PAGES = (*SESSIONS, *DASHBOARD, *JOBS, *JOB, *FILE, *CONFIRM, *NEW, *REFUSED, *API, *DOCS, *ADMIN)
+PAGES = (
+    *(*SESSIONS, *DASHBOARD, *JOBS, *JOB, *JOB_MORE, *FILE, *FILE_MORE, *CONFIRM),
+    *(*NEW, *REFUSED, *API, *DOCS, *ADMIN),
+)

@@ -73,6 +73,9 @@ def _ended_jobs(office: Api, ids: dict[str, str]) -> None:
     ids["quarantined"] = office.submit("Strange letter", {"strange.txt": "crash"})
     for name in ("succeeded", "partial", "failed", "long", "quarantined"):
         office.wait(ids[name])
+    ids["duplicates"] = office.submit("Sent twice", samples("knots.txt", "notice.html"))
+    office.wait(ids["duplicates"])
+    ids["file-duplicate"] = office.files(ids["duplicates"])["knots.txt"]["id"]
     ids["file-succeeded"] = office.files(ids["succeeded"])["harbour-log.pdf"]["id"]
     for name, shown in (
         ("file-failed", "locked.pdf"),
@@ -100,6 +103,21 @@ def _open_jobs(office: Api, ids: dict[str, str]) -> None:
     ids["file-running"] = office.files(ids["running"])["page-2.txt"]["id"]
     ids["file-waiting"] = office.files(ids["queued"])["page-1.txt"]["id"]
     ids["file-cancelled"] = office.files(ids["cancelled"])["page-1.txt"]["id"]
+    _held_jobs(office, ids)
+
+
+def _held_jobs(office: Api, ids: dict[str, str]) -> None:
+    reason = {"reason": "The scans of March are to be made again first."}
+    pages = {f"page-{number}.txt": f"March, page {number}." for number in range(1, 4)}
+    ids["paused"] = office.submit("Paper archive, March", pages, operation="ocr")
+    office.send("POST", f"/jobs/{ids['paused']}/pause", json=reason)
+    twice = {"page-1.txt": "April.", "page-2.txt": "May.", "page-2, again.txt": "May."}
+    ids["held"] = office.submit("Paper archive, spring", twice, operation="ocr")
+    files = office.files(ids["held"])
+    ids["file-held"], ids["file-follower"] = (
+        files[name]["id"] for name in ("page-1.txt", "page-2, again.txt")
+    )
+    office.send("POST", f"/files/{ids['file-held']}/pause")
 
 
 def _is_held(office: Api, job_id: str) -> bool:

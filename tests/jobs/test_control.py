@@ -158,7 +158,10 @@ def test_others_go_on(owner: Actor, three: BatchJob) -> None:
 def test_resume_goes_on_where_it_stopped(owner: Actor, three: BatchJob) -> None:
     read_next()
     pause_job(actor=owner, job=three)
-    BatchJob.objects.update(paused_at=timezone.now() - timedelta(seconds=90))
+    now = timezone.now()
+    BatchJob.objects.update(
+        started_at=now - timedelta(seconds=100), paused_at=now - timedelta(seconds=90)
+    )
     resume_job(actor=owner, job=three)
     assert states(three) == ["running", "succeeded", "queued", "queued"]
     assert (three.paused_at, three.paused_by, three.pause_reason) == (None, None, "")

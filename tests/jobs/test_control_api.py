@@ -1,333 +1,326 @@
-"""What people do to jobs and to some of their files, and what becomes of these."""
+"""What is done to jobs and files by API: its shapes, its strictness, and who may."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from django.utils import timezone
+from rest_framework.test import APIClient
 
-from apps.accounts.actor import Actor
-from apps.accounts.models import Organization, User
-from apps.jobs.errors import JobFinished, JobUnfinished, NothingToDiscard
-from apps.jobs.handler import BatchFileHandler
-from apps.jobs.models import BatchFile, BatchJob, Completion
-from apps.jobs.services import (
-    cancel_job,
-    discard_job,
-    keep_job,
-    pause_job,
-    prioritize_job,
-    requeue_job,
-    resume_job,
-    retry_job,
-)
+from apps.accounts.models import Organization
+from apps.accounts.roles import Role
+from apps.accounts.services import add_member, create_user
+from apps.audit.models import AuditEntry
+from apps.jobs.models import BatchFile, BatchJob
+from apps.jobs.services import pause_job
 from apps.queue.claim import claim
-from apps.queue.models import Priority
+from apps.queue.pauses import pause
 from apps.queue.retry import FailureClass
-from apps.queue.settle import fail, succeed
-from tests.batches import (
-    SOMEBODY,
-    Scripted,
-    check_books,
-    check_nothing_runs,
-    claimed,
-    failure_of,
-    owner_of,
-    submit,
-)
-from tests.jobs.containers import opened, submit_files, zip_of
+from tests.batches import SOMEBODY, check_books, claimed, submit
+from tests.conftest import ApiFor
+from tests.jobs.forms import accepted, done, files_of, part, read, refusal
 from tests.jobs.runs import fail_next, read_next
-from tests.servers import Valkey
-
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("roomy")]
+from tests.operators import operator_in
 
 
 @pytest.fixture
-def owner(acme: Organization) -> Actor:
-    return owner_of(acme)
+def job(alice_api: APIClient) -> dict[str, Any]:
+    """Alice's, of three files that wait."""
+    return accepted(alice_api, *(part(name.encode(), f"{name}.txt") for name in "abc"))
 
 
 @pytest.fixture
-def three(acme: Organization) -> BatchJob:
-    return submit(acme, "one", "two", "three")
+def contributor(acme: Organization, api_for: ApiFor) -> APIClient:
+    user = create_user(email="carol@example.com", password=None, name="Carol")
+    add_member(organization=acme, user=user, role=Role.CONTRIBUTOR)
+    return api_for(user)
 
 
-def files(job: BatchJob) -> list[BatchFile]:
-    return list(BatchFile.objects.filter(job=job).order_by("position"))
+def ask(api: APIClient, verb: str, path: str, data: Any = None) -> Any:
+    send: Callable[..., Any] = getattr(api, verb)
+    return send(path, data, format="json") if data is not None else send(path)
 
 
-def states(job: BatchJob) -> list[str]:
-    """Of the job, then of its files; "held" for one that waits and may not be claimed."""
-    job.refresh_from_db()
-    held = ["held" if file.is_held else file.state for file in files(job)]
-    return [job.state, *held]
+def url_of(file: BatchFile) -> str:
+    return f"/api/batch/files/{file.pk}"
 
 
-def is_nothing_to_claim() -> bool:
+def nothing_starts() -> bool:
     return claim("default", SOMEBODY) is None
 
 
-# --- some files of a job --------------------------------------------------------------------------
+# --- jobs -----------------------------------------------------------------------------------------
 
 
-def test_some_files_are_cancelled_and_the_rest_goes_on(owner: Actor, three: BatchJob) -> None:
-    running = claimed()
-    cancel_job(actor=owner, job=three, only=files(three)[:2])
-    assert states(three) == ["running", "running", "cancelled", "queued"]
-    check_books()
-    assert succeed(BatchFileHandler, running, Scripted().read())
-    assert states(three) == ["running", "cancelled", "cancelled", "queued"]
-    read_next()
-    assert states(three) == ["cancelled", "cancelled", "cancelled", "succeeded"]
-    check_books()
-
-
-def test_the_last_files_that_wait_are_cancelled_one_by_one(owner: Actor, three: BatchJob) -> None:
-    for file in files(three):
-        assert three.state == "queued"
-        three = cancel_job(actor=owner, job=three, only=[file])
-    assert three.state == "cancelled"
-    assert Completion.objects.get().state == "cancelled"
-    check_books()
-
-
-def test_some_files_are_paused_and_go_on(owner: Actor, three: BatchJob) -> None:
-    first, second, third = files(three)
-    pause_job(actor=owner, job=three, only=[first, second])
-    assert states(three) == ["queued", "held", "held", "queued"]
-    assert (three.paused_by, three.paused_at) == (None, None)
-    assert claimed().pk == third.pk
-    assert is_nothing_to_claim()
-    resume_job(actor=owner, job=three, only=[second])
-    assert claimed().pk == second.pk
-    assert is_nothing_to_claim()
+def test_a_paused_job_tells_who_why_and_since_when(
+    alice_api: APIClient, job: dict[str, Any]
+) -> None:
+    assert (job["paused"], job["queue_position"]) == (None, 0)
+    before = timezone.now()
+    told = done(ask(alice_api, "post", f"{job['url']}/pause", {"reason": " wrong\x00\n scans "}))
+    assert (told["state"], told["queue_position"], told["eta_seconds"]) == ("paused", None, None)
+    assert set(told["paused"]) == {"by", "reason", "since"}
+    assert (told["paused"]["by"], told["paused"]["reason"]) == ("Alice", "wrong scans")
+    since = datetime.fromisoformat(told["paused"]["since"])
+    assert abs(since - before) < timedelta(seconds=30)
+    assert read(alice_api, job["url"]) == told
+    assert all(file["is_held"] for file in files_of(alice_api, job))
+    assert nothing_starts()
+    told = done(alice_api.post(f"{job['url']}/resume"))
+    assert (told["state"], told["paused"], told["queue_position"]) == ("queued", None, 0)
+    assert not any(file["is_held"] for file in files_of(alice_api, job))
+    assert not nothing_starts()
     check_books()
 
 
-def test_some_files_get_another_priority(owner: Actor, three: BatchJob) -> None:
-    third = files(three)[2]
-    prioritize_job(actor=owner, job=three, priority=Priority.HIGH, only=[third])
-    three.refresh_from_db()
-    assert three.priority == Priority.NORMAL
-    assert claimed().pk == third.pk
+def test_an_operator_is_no_name_to_members(
+    alice_api: APIClient, job: dict[str, Any], acme: Organization
+) -> None:
+    pause_job(actor=operator_in(acme), job=BatchJob.objects.get())
+    assert read(alice_api, job["url"])["paused"]["by"] == "an operator"
 
 
-def test_some_files_are_requeued(owner: Actor, three: BatchJob) -> None:
+def test_the_reason_is_optional_and_read_strictly(
+    alice_api: APIClient, job: dict[str, Any]
+) -> None:
+    path = f"{job['url']}/pause"
+    assert done(alice_api.post(path))["paused"]["reason"] == ""
+    assert (
+        done(ask(alice_api, "post", path, {"reason": "x" * 200}))["paused"]["reason"] == "x" * 200
+    )
+    for bad, field in (
+        ({"reason": "x" * 201}, "reason"),
+        ({"reason": None}, "reason"),
+        ({"reason": 7}, "reason"),
+        ({"why": "x"}, "why"),
+    ):
+        problem = refusal(ask(alice_api, "post", path, bad), 400, "request.invalid")
+        assert [each["field"] for each in problem["errors"]] == [field]
+    refusal(ask(alice_api, "post", path, ["reason"]), 400, "request.invalid")
+    refusal(alice_api.post(f"{path}?reason=x"), 400, "request.invalid")
+    assert done(alice_api.post(path, {"reason": "of a form"}))["paused"]["reason"] == "of a form"
+
+
+def test_priority_and_keeping_change_what_is_given(
+    alice_api: APIClient, job: dict[str, Any]
+) -> None:
+    assert (job["priority"], job["kept"]) == ("normal", False)
+    told = done(ask(alice_api, "patch", job["url"], {"priority": "high"}))
+    assert (told["priority"], told["kept"]) == ("high", False)
+    assert set(BatchFile.objects.values_list("priority", flat=True)) == {0}
+    told = done(ask(alice_api, "patch", job["url"], {"kept": True, "priority": "low"}))
+    assert (told["priority"], told["kept"]) == ("low", True)
+    assert done(ask(alice_api, "patch", job["url"], {"kept": False}))["kept"] is False
+    form = alice_api.patch(job["url"], {"kept": "true"}, format="multipart")
+    assert done(form)["kept"] is True
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {},
+        {"priority": "urgent"},
+        {"priority": 0},
+        {"priority": None},
+        {"kept": "true"},
+        {"kept": 1},
+        {"kept": None},
+        {"name": "x"},
+        {"priority": "high", "state": "succeeded"},
+        {"priority": "high", "kept": "maybe"},
+        [],
+        ["priority"],
+    ],
+)
+def test_a_change_that_is_not_understood_changes_nothing(
+    alice_api: APIClient, job: dict[str, Any], bad: Any
+) -> None:
+    before = read(alice_api, job["url"])
+    refusal(ask(alice_api, "patch", job["url"], bad), 400, "request.invalid")
+    assert read(alice_api, job["url"]) == before
+
+
+def test_both_changes_are_made_or_none(alice_api: APIClient, job: dict[str, Any]) -> None:
     for _ in range(3):
         read_next()
-    requeue_job(actor=owner, job=three, only=files(three)[1:])
-    assert states(three) == ["queued", "succeeded", "queued", "queued"]
-    assert [file.run for file in files(three)] == [1, 2, 2]
-    check_books()
+    both = {"priority": "high", "kept": True}
+    refusal(ask(alice_api, "patch", job["url"], both), 409, "job.finished")
+    assert read(alice_api, job["url"])["kept"] is False
+    assert done(ask(alice_api, "patch", job["url"], {"kept": True}))["kept"] is True
 
 
-def test_files_of_another_job_are_not_touched(owner: Actor, three: BatchJob) -> None:
-    elsewhere = submit(owner.organization, "else")
-    for verb in (cancel_job, pause_job, resume_job):
-        with pytest.raises(JobFinished):
-            verb(actor=owner, job=three, only=files(elsewhere))
-    assert states(elsewhere) == ["queued", "queued"]
-    assert states(three) == ["queued"] * 4
-
-
-# --- pause and resume -----------------------------------------------------------------------------
-
-
-def test_a_paused_job_starts_nothing_and_what_runs_ends(
-    owner: Actor, three: BatchJob, alice: User
-) -> None:
-    running = claimed()
-    before = BatchJob.objects.get().revision
-    pause_job(actor=owner, job=three, reason="The wrong quarter.")
-    assert states(three) == ["paused", "running", "held", "held"]
-    assert (three.paused_by, three.pause_reason) == (alice, "The wrong quarter.")
-    assert three.paused_at is not None
-    assert three.revision > before
-    assert is_nothing_to_claim()
-    assert succeed(BatchFileHandler, running, Scripted().read())
-    assert states(three) == ["paused", "succeeded", "held", "held"]
-    check_books()
-
-
-def test_others_go_on(owner: Actor, three: BatchJob) -> None:
-    beside = submit(owner.organization, "beside")
-    pause_job(actor=owner, job=three)
-    assert read_next().job_id == beside.pk
-
-
-def test_resume_goes_on_where_it_stopped(owner: Actor, three: BatchJob) -> None:
+def test_a_requeue_reads_everything_again(alice_api: APIClient, job: dict[str, Any]) -> None:
+    refusal(alice_api.post(f"{job['url']}/requeue"), 409, "job.unfinished")
     read_next()
-    pause_job(actor=owner, job=three)
-    BatchJob.objects.update(paused_at=timezone.now() - timedelta(seconds=90))
-    resume_job(actor=owner, job=three)
-    assert states(three) == ["running", "succeeded", "queued", "queued"]
-    assert (three.paused_at, three.paused_by, three.pause_reason) == (None, None, "")
-    assert 90 <= three.paused_seconds < 120
-    read_next()
-    read_next()
-    assert states(three) == ["succeeded"] * 4
-    check_books()
-    check_nothing_runs()
-
-
-def test_a_job_that_had_not_begun_waits_again_when_it_is_resumed(
-    owner: Actor, three: BatchJob
-) -> None:
-    pause_job(actor=owner, job=three)
-    resume_job(actor=owner, job=three)
-    assert states(three) == ["queued"] * 4
-
-
-@pytest.mark.django_db(transaction=True)
-def test_resume_rings(
-    owner: Actor, three: BatchJob, valkey: Valkey, bell: Callable[[str], int]
-) -> None:
-    pause_job(actor=owner, job=three)
-    valkey.flushall()
-    resume_job(actor=owner, job=three)
-    assert bell("default") == 3
-
-
-@pytest.mark.parametrize("failure_class", [FailureClass.TRANSIENT, FailureClass.LOST])
-def test_what_comes_back_while_the_job_is_paused_is_held_too(
-    owner: Actor, three: BatchJob, failure_class: FailureClass
-) -> None:
-    running = claimed()
-    pause_job(actor=owner, job=three)
-    assert fail(BatchFileHandler, running, failure_of(failure_class))
-    assert states(three) == ["paused", "held", "held", "held"]
-    BatchFile.objects.update(available_at=timezone.now() - timedelta(seconds=1))
-    assert is_nothing_to_claim()
-    resume_job(actor=owner, job=three)
-    assert claimed().pk == running.pk
-
-
-def test_what_is_found_while_the_job_is_paused_is_held_too(owner: Actor) -> None:
-    job = submit_files(owner.organization, {"all.zip": zip_of("one")})
-    file = claimed()
-    pause_job(actor=owner, job=job)
-    found = {"1.txt": b"one", "2.txt": b"two", "3.txt": b"one"}
-    assert succeed(BatchFileHandler, file, opened(Scripted(), file, found))
-    assert states(job) == ["paused", "succeeded", "held", "held", "held"]
-    assert is_nothing_to_claim()
-    check_books()
-    resume_job(actor=owner, job=job)
-    assert {claimed().name, claimed().name} == {"1.txt", "2.txt"}
-    assert is_nothing_to_claim(), "the third is like the first"
-
-
-def test_a_job_whose_last_files_end_while_it_is_paused_is_closed(
-    owner: Actor, three: BatchJob
-) -> None:
-    running = [claimed() for _ in range(3)]
-    pause_job(actor=owner, job=three)
-    for file in running:
-        assert states(three)[0] == "paused"
-        assert succeed(BatchFileHandler, file, Scripted().read())
-    assert states(three) == ["succeeded"] * 4
-    assert Completion.objects.get().state == "succeeded"
-    check_books()
-
-
-def test_a_new_run_is_not_paused(owner: Actor, three: BatchJob) -> None:
-    running = [claimed() for _ in range(3)]
-    pause_job(actor=owner, job=three, reason="No more today.")
-    for file in running:
-        assert fail(BatchFileHandler, file, failure_of(FailureClass.PERMANENT))
-    retry_job(actor=owner, job=three)
-    assert states(three) == ["queued"] * 4
-    assert (three.paused_at, three.paused_by, three.pause_reason) == (None, None, "")
-    assert three.paused_seconds == 0
-
-
-def test_a_paused_job_is_cancelled(owner: Actor, three: BatchJob) -> None:
-    running = claimed()
-    pause_job(actor=owner, job=three)
-    cancel_job(actor=owner, job=three)
-    assert states(three) == ["cancelling", "running", "cancelled", "cancelled"]
-    assert fail(BatchFileHandler, running, failure_of(FailureClass.INTERRUPTED))
-    assert states(three) == ["cancelled"] * 4
-    check_books()
-    check_nothing_runs()
-
-
-def test_what_may_be_spent_no_more_pauses_the_job(owner: Actor, three: BatchJob) -> None:
-    beside = claimed()
-    spent = fail_next(FailureClass.BUDGET)
-    assert states(three) == ["paused", "running", "held", "held"]
-    assert (three.paused_by, three.pause_reason) == (None, "It failed.")
-    assert three.paused_at is not None
-    spent.refresh_from_db()
-    assert (spent.failures, spent.crashes, spent.losses) == (0, 0, 0)
-    assert (spent.error_class, spent.error_detail) == ("budget", "It failed.")
-    assert is_nothing_to_claim()
-    assert succeed(BatchFileHandler, beside, Scripted().read())
-    for _ in range(6):
-        resume_job(actor=owner, job=three)
-        assert fail_next(FailureClass.BUDGET).state == "queued", "it is never counted"
-        assert states(three) == ["paused", "succeeded", "held", "held"]
-    resume_job(actor=owner, job=three)
-    read_next()
-    read_next()
-    assert states(three) == ["succeeded"] * 4
-    check_books()
-
-
-# --- priority, keep, discard, requeue -------------------------------------------------------------
-
-
-def test_priority_counts_from_the_next_free_slot_on(owner: Actor, three: BatchJob) -> None:
-    later = submit(owner.organization, "later")
-    prioritize_job(actor=owner, job=later, priority=Priority.HIGH)
-    assert (later.priority, files(later)[0].priority) == (Priority.HIGH, Priority.HIGH)
-    assert claimed().job_id == later.pk
-    prioritize_job(actor=owner, job=three, priority=Priority.LOW)
-    last = submit(owner.organization, "last")
-    assert claimed().job_id == last.pk
-
-
-def test_what_is_kept_is_let_go_of_again(owner: Actor, three: BatchJob) -> None:
-    assert keep_job(actor=owner, job=three, kept=True).is_kept
-    assert BatchJob.objects.get().is_kept
-    assert not keep_job(actor=owner, job=three, kept=False).is_kept
-
-
-def test_only_what_failed_is_discarded(owner: Actor, three: BatchJob) -> None:
-    with pytest.raises(JobUnfinished):
-        discard_job(actor=owner, job=three)
     read_next()
     fail_next()
-    read_next()
-    when = discard_job(actor=owner, job=three).discarded_at
-    assert when is not None
-    assert discard_job(actor=owner, job=three).discarded_at == when
-    assert states(three) == ["partial", "succeeded", "failed", "succeeded"]
-    assert retry_job(actor=owner, job=three).discarded_at is None
-    read_next()
-    with pytest.raises(NothingToDiscard):
-        discard_job(actor=owner, job=three)
-
-
-def test_a_requeue_reads_everything_anew(owner: Actor, three: BatchJob) -> None:
-    read_next("as it was")
-    fail_next()
-    read_next()
-    requeue_job(actor=owner, job=three)
-    assert states(three) == ["queued"] * 4
-    assert (three.run, three.succeeded, three.failed, three.finished_at) == (2, 0, 0, None)
+    told = done(alice_api.post(f"{job['url']}/requeue"))
+    assert (told["state"], told["run"], told["counts"]["queued"]) == ("queued", 2, 3)
     check_books()
-    first = BatchFile.objects.select_related("result").get(position=1)
-    assert first.result.words == 3, "it stays until the file is read anew"
+
+
+def test_what_failed_is_discarded_once_and_counts_again_after_a_retry(
+    alice_api: APIClient, job: dict[str, Any]
+) -> None:
+    path = f"{job['url']}/discard"
+    refusal(alice_api.post(path), 409, "job.unfinished")
+    read_next()
+    read_next()
+    fail_next()
+    told = done(alice_api.post(path))
+    assert told["discarded_at"] is not None
+    assert done(alice_api.post(path))["discarded_at"] == told["discarded_at"]
+    assert done(alice_api.post(f"{job['url']}/retry"))["discarded_at"] is None
+    read_next()
+    refusal(alice_api.post(path), 409, "job.nothing_to_discard")
+
+
+@pytest.mark.parametrize("verb", ["pause", "resume"])
+def test_what_has_ended_is_not_held(alice_api: APIClient, job: dict[str, Any], verb: str) -> None:
     for _ in range(3):
-        read_next("now it is another")
-    assert states(three) == ["succeeded"] * 4
-    assert {file.result.words for file in files(three)} == {4}
-    assert [each.run for each in Completion.objects.order_by("pk")] == [1, 2]
-    check_books()
-    check_nothing_runs()
+        read_next()
+    refusal(alice_api.post(f"{job['url']}/{verb}"), 409, "job.finished")
+    [file, *_] = BatchFile.objects.all()
+    refusal(alice_api.post(f"{url_of(file)}/{verb}"), 409, "job.finished")
 
 
-def test_nothing_is_requeued_while_the_job_is_open(owner: Actor, three: BatchJob) -> None:
+# --- files ----------------------------------------------------------------------------------------
+
+
+def test_one_file_is_held_and_let_go(alice_api: APIClient, job: dict[str, Any]) -> None:
+    first = BatchFile.objects.order_by("position")[0]
+    told = done(ask(alice_api, "post", f"{url_of(first)}/pause", {"reason": "Blurred"}))
+    assert (told["state"], told["is_held"]) == ("queued", True)
+    assert [file["is_held"] for file in files_of(alice_api, job)] == [True, False, False]
+    entry = AuditEntry.objects.get(action="job.pause")
+    assert (entry.reason, str(first.pk) in entry.detail) == ("Blurred", True)
+    assert read(alice_api, job["url"])["paused"] is None
+    assert read_next().pk != first.pk
+    assert done(alice_api.post(f"{url_of(first)}/resume"))["is_held"] is False
+    assert read_next().pk == first.pk
+
+
+def test_one_file_is_moved_to_the_front(alice_api: APIClient, job: dict[str, Any]) -> None:
+    last = BatchFile.objects.order_by("-position")[0]
+    done(ask(alice_api, "patch", url_of(last), {"priority": "high"}))
+    assert read(alice_api, job["url"])["priority"] == "normal"
+    assert claimed().pk == last.pk
+    for bad in ({}, {"kept": True}, {"priority": "urgent"}):
+        refusal(ask(alice_api, "patch", url_of(last), bad), 400, "request.invalid")
+
+
+def test_one_file_is_cancelled_while_the_others_go_on(
+    alice_api: APIClient, job: dict[str, Any]
+) -> None:
+    first = BatchFile.objects.order_by("position")[0]
+    assert done(alice_api.post(f"{url_of(first)}/cancel"))["state"] == "cancelled"
+    refusal(alice_api.post(f"{url_of(first)}/cancel"), 409, "job.finished")
+    assert read(alice_api, job["url"])["state"] == "queued"
     read_next()
-    with pytest.raises(JobUnfinished):
-        requeue_job(actor=owner, job=three)
+    running = claimed()
+    assert done(alice_api.post(f"{url_of(running)}/cancel"))["state"] == "running"
+    running.refresh_from_db()
+    assert running.cancel_requested
+    check_books()
+
+
+def test_one_file_is_read_again(alice_api: APIClient, job: dict[str, Any]) -> None:
+    first = read_next()
+    read_next()
+    read_next()
+    told = done(alice_api.post(f"{url_of(first)}/requeue"))
+    assert (told["state"], told["run"], bool(told["text_url"])) == ("queued", 2, True)
+    assert read(alice_api, job["url"])["counts"]["succeeded"] == 2
+    check_books()
+
+
+def test_attempts_tell_their_worker_and_no_traceback(
+    alice_api: APIClient, job: dict[str, Any]
+) -> None:
+    file = fail_next()
+    [attempt] = read(alice_api, url_of(file))["attempts_made"]
+    assert attempt["worker"] == str(SOMEBODY)
+    assert "traceback" not in attempt
+
+
+def test_a_file_is_held_by_whatever_is_paused(
+    alice_api: APIClient, acme: Organization, other: Organization
+) -> None:
+    job = accepted(alice_api, part(b"a", "a.txt"), part(b"b", "b.txt"))
+    fail_next()
+
+    def held() -> list[bool]:
+        return [file["is_held"] for file in files_of(alice_api, job)]
+
+    pause(by=None, organization=other)
+    pause(by=None, lane="ocr")
+    assert held() == [False, False]
+    pause(by=None, lane="default", organization=acme)
+    assert held() == [False, True], "what has ended waits for nothing"
+
+
+def test_a_file_that_waits_for_another_is_not_held(alice_api: APIClient) -> None:
+    first, second = (accepted(alice_api, part(b"the same", "a.txt")) for _ in range(2))
+    [leader], [follower] = files_of(alice_api, first), files_of(alice_api, second)
+    assert (follower["waits_for"], follower["is_held"]) == (leader["id"], False)
+    assert done(alice_api.post(f"{second['url']}/pause"))["state"] == "paused"
+    [follower] = files_of(alice_api, second)
+    assert follower["is_held"]
+
+
+# --- who may --------------------------------------------------------------------------------------
+
+JOB_VERBS = {
+    "pause": "waits",
+    "resume": "waits",
+    "cancel": "waits",
+    "requeue": "failed",
+    "discard": "failed",
+}
+
+
+@pytest.mark.parametrize("verb", [*JOB_VERBS, "change"])
+def test_readers_nothing_contributors_their_own_owners_all(
+    alice_api: APIClient, bob_api: APIClient, contributor: APIClient, verb: str
+) -> None:
+    def act(api: APIClient, job: dict[str, Any]) -> Any:
+        if verb == "change":
+            return ask(api, "patch", job["url"], {"kept": True})
+        return api.post(f"{job['url']}/{verb}")
+
+    jobs = []
+    for number, api in enumerate((contributor, contributor, alice_api)):
+        jobs.append(accepted(api, part(f"{number}".encode())))
+        if JOB_VERBS.get(verb) == "failed":
+            fail_next()
+    own, other_own, alices = jobs
+    for api, job in ((bob_api, own), (bob_api, alices), (contributor, alices)):
+        refusal(act(api, job), 403, "auth.forbidden")
+    for api, job in ((contributor, own), (alice_api, other_own), (alice_api, alices)):
+        done(act(api, job))
+
+
+def test_quarantined_files_are_requeued_by_those_who_may_change_every_job(
+    alice_api: APIClient, contributor: APIClient
+) -> None:
+    job = accepted(contributor)
+    fail_next(FailureClass.CRASH)
+    file = fail_next(FailureClass.CRASH)
+    refusal(contributor.post(f"{job['url']}/requeue"), 409, "job.nothing_to_retry")
+    problem = refusal(contributor.post(f"{url_of(file)}/requeue"), 409, "job.nothing_to_retry")
+    assert "owner or admin" in problem["detail"]
+    assert done(alice_api.post(f"{url_of(file)}/requeue"))["state"] == "queued"
+
+
+def test_a_list_of_paused_jobs_costs_no_more_queries(
+    alice_api: APIClient, acme: Organization, django_assert_max_num_queries: Any
+) -> None:
+    for number in range(12):
+        job = submit(acme, f"text {number}")
+        if number % 2:
+            pause_job(actor=operator_in(acme), job=job)
+    pause(by=None, lane="ocr")
+    with django_assert_max_num_queries(14):
+        told = read(alice_api, "/api/batch/jobs?limit=100")["results"]
+    assert [bool(each["paused"]) for each in told].count(True) == 6

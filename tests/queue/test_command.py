@@ -46,11 +46,11 @@ def nothing_starts() -> bool:
     return claim("default", SOMEBODY) is None
 
 
-def test_each_lane_tells_what_waits_and_runs_and_its_limit(acme: Organization) -> None:
+def test_each_lane_tells_what_waits_and_runs_and_its_limit(acme: Organization, alice: User) -> None:
     submit(acme, "one", "two", "three", "four")
     claimed()
     fail_next(FailureClass.TRANSIENT)
-    set_limits("default", max_running=7, max_running_per_organization=None)
+    set_limits(by=alice, lane="default", max_running=7, max_running_per_organization=None)
     out, _ = run()
     assert out.splitlines()[0].split() == [
         *("Lane", "Waiting", "Later", "Held", "Running", "Limit", "Paused")

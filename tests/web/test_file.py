@@ -162,7 +162,7 @@ def test_a_running_attempt_is_told_as_running(alice_web: Client, acme: Organizat
     submit(acme, "runs")
     file = claimed()
     told = words(shown(alice_web, file)).partition("Attempts")[2]
-    assert "1 Running just now" in told
+    assert "1 Running 00000000 just now" in told
 
 
 def test_attempts_are_bounded_and_cost_no_more_queries(

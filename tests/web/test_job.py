@@ -360,6 +360,6 @@ def test_the_number_of_queries_does_not_grow(browser: Client, acme: Organization
         fail_next()
     claimed()
     assert state_of(one) == "succeeded"
-    assert queries_of(lambda: browser.get(url(many)), 200) <= 7
+    assert queries_of(lambda: browser.get(url(many)), 200) <= 8
     address = poll_url(shown(browser, many))
     assert queries_of(lambda: ask(browser, address), 204) == 4  # session, user, membership, job

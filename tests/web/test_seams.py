@@ -41,12 +41,12 @@ def test_a_stage_alone_is_news_of_a_file(
     assert browser.get(poll, headers={"HX-Request": "true"}).status_code == 200
 
 
-def test_the_page_of_a_file_reads_no_traceback(
-    alice: User, acme: Organization, client_for: ClientFor
+def test_the_page_of_a_file_reads_no_traceback_for_who_may_not_see_it(
+    bob: User, acme: Organization, client_for: ClientFor
 ) -> None:
     submit(acme, "text")
     file = fail_next()
-    browser = client_for(alice)
+    browser = client_for(bob)
     with CaptureQueriesContext(connection) as seen:
         shown(browser, file)
     assert not [query for query in seen.captured_queries if "traceback" in query["sql"]]
