@@ -25,7 +25,8 @@ from apps.jobs.cleanup import Gone, older_than, remove, would_go
 from apps.jobs.models import BatchFile, BatchJob, Blob, FileAttempt, FileResult, IdempotencyKey
 from apps.jobs.services import cancel_job, keep_job, pause_job, retry_job
 from apps.jobs.services.removing import lock_to_remove
-from tests.batches import check_books, owner_of, submit, together
+from tests.batches import check_books, owner_of, together
+from tests.batches import submit_exactly as submit
 from tests.jobs.forms import accepted, part, stored
 from tests.jobs.runs import fail_next, read_next
 from tests.processes import launch, live_database_url

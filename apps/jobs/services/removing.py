@@ -41,28 +41,27 @@ def delete_job(*, actor: Actor, job: BatchJob) -> None:
 
 
 def lock_to_remove(ids: Sequence[UUID]) -> list[BatchJob]:
-    """Those of the jobs that are there, locked with their files and the duplicates of these, which
-    a deletion changes too."""
-    mine = BatchFile.objects.filter(job__in=ids).values("pk")
-    copies = BatchFile.objects.filter(duplicate_of__in=mine).values("pk")
-    # Not against references: who submits the same bytes now holds them, and refers to these files.
-    files = BatchFile.objects.select_for_update(of=("self",), no_key=True)
-    list(files.filter(pk__in=mine.union(copies)).order_by("pk").values_list("pk"))
+    """Those of the jobs that are there, locked with their files and the bytes of these.
+
+    The bytes come first, in the order of a submission, which takes them before the files that its
+    own would be duplicates of. So who submits the same bytes now waits, or is waited for.
+    """
+    files = BatchFile.objects.filter(job__in=ids)
+    contents = Blob.objects.select_for_update().filter(pk__in=files.values("content"))
+    list(contents.order_by("sha256").values_list("pk"))
+    # Not against references: they are forgotten before the files go.
+    locked = files.select_for_update(of=("self",), no_key=True)
+    list(locked.order_by("pk").values_list("pk"))
     return list(BatchJob.objects.select_for_update().filter(pk__in=ids).order_by("pk"))
 
 
 def remove_jobs(jobs: Iterable[BatchJob]) -> Removed:
     """Deletes closed jobs that `lock_to_remove` has locked. In the caller's transaction."""
     jobs = list(jobs)
-    files = BatchFile.objects.filter(job__in=jobs)
-    count = files.count()
-    blobs = _blobs_of(jobs)
-    # Who submits the same bytes waits for them, and then finds no file to be a duplicate of. In
-    # the order in which a submission locks them.
-    contents = Blob.objects.select_for_update().filter(pk__in=files.values("content"))
-    list(contents.order_by("sha256").values_list("pk"))
     for job in jobs:
         following.let_go_of(job)
+    count = BatchFile.objects.filter(job__in=jobs).count()
+    blobs = _blobs_of(jobs)
     BatchJob.objects.filter(pk__in=[job.pk for job in jobs]).delete()
     return Removed(count, frozenset(blobs))
 
