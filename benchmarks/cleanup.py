@@ -58,8 +58,7 @@ def _make(organization: Any, count: int, files: int, *, is_over: bool, first: in
 
     from django.utils import timezone
 
-    from apps.jobs import storage
-    from apps.jobs.models import BatchFile, BatchJob, Blob, FileAttempt, FileResult
+    from apps.jobs.models import BatchFile, BatchJob, FileAttempt, FileResult
 
     now = timezone.now()
     expires = now + timedelta(days=-1 if is_over else 1)
@@ -75,18 +74,7 @@ def _make(organization: Any, count: int, files: int, *, is_over: bool, first: in
         )
         for number in range(count)
     )
-    blobs = Blob.objects.bulk_create(
-        Blob(
-            organization=organization,
-            sha256=f"{(first * files * 2 + number) * 2654435761 % 2**32:08x}".ljust(64, "0"),
-            size_bytes=100,
-        )
-        for number in range(count * files * 2)
-    )
-    for blob in blobs:
-        path = storage.path_of(blob)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"x" * 100)
+    blobs = _make_blobs(organization, count * files * 2, first=first * files * 2)
     rows = BatchFile.objects.bulk_create(
         BatchFile(
             organization=organization,
@@ -109,6 +97,25 @@ def _make(organization: Any, count: int, files: int, *, is_over: bool, first: in
         FileResult(file=row, run=1, content=blob, pages=1, words=1, quality="good", engine="text")
         for row, blob in zip(rows, blobs[count * files :], strict=True)
     )
+
+
+def _make_blobs(organization: Any, count: int, *, first: int) -> list[Any]:
+    from apps.jobs import storage
+    from apps.jobs.models import Blob
+
+    blobs = Blob.objects.bulk_create(
+        Blob(
+            organization=organization,
+            sha256=f"{(first + number) * 2654435761 % 2**32:08x}".ljust(64, "0"),
+            size_bytes=100,
+        )
+        for number in range(count)
+    )
+    for blob in blobs:
+        path = storage.path_of(blob)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x" * 100)
+    return blobs
 
 
 @contextmanager

@@ -5,64 +5,26 @@ import os
 import signal
 import sys
 from datetime import timedelta
-from io import StringIO
 from pathlib import Path
-from typing import Any
 
 import pytest
-from django.contrib.sessions.backends.db import SessionStore
-from django.contrib.sessions.models import Session
-from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 from django.db.models.functions import Now
-from django.utils import timezone
-from rest_framework.test import APIClient
 
 from apps.accounts.models import Organization
 from apps.audit.models import AuditEntry
 from apps.jobs import cleanup, storage
-from apps.jobs.cleanup import Gone, older_than, remove, would_go
-from apps.jobs.models import BatchFile, BatchJob, Blob, FileAttempt, FileResult, IdempotencyKey
-from apps.jobs.services import cancel_job, keep_job, pause_job, retry_job
+from apps.jobs.cleanup import Gone, remove, would_go
+from apps.jobs.models import BatchFile, BatchJob, Blob, FileAttempt, FileResult
+from apps.jobs.services import keep_job, pause_job, retry_job
 from apps.jobs.services.removing import lock_to_remove
 from tests.batches import check_books, owner_of, together
 from tests.batches import submit_exactly as submit
-from tests.jobs.forms import accepted, part, stored
+from tests.jobs.ageing import cancelled, expire, expired, on_disk, read
 from tests.jobs.runs import fail_next, read_next
 from tests.processes import launch, live_database_url
 
 pytestmark = pytest.mark.django_db
-
-
-def expired() -> Any:
-    return BatchJob.objects.expired()
-
-
-def expire(*jobs: BatchJob) -> None:
-    """Their time is over; every job's for none."""
-    ids = [job.pk for job in jobs] or BatchJob.objects.values("pk")
-    BatchJob.objects.filter(pk__in=ids).update(expires_at=Now() - timedelta(minutes=1))
-
-
-def read(organization: Organization, *texts: str) -> BatchJob:
-    """A job that ended: each text read to a result that only it has."""
-    job = submit(organization, *texts)
-    while BatchFile.objects.filter(job=job, state="queued", waits_for=None).exists():
-        read_next(f"what was read of {job.pk}")
-    job.refresh_from_db()
-    assert job.finished_at is not None
-    return job
-
-
-def on_disk(data_dir: Path) -> set[str]:
-    return {Path(name).name for name in stored(data_dir / "blobs")}
-
-
-def run(*arguments: object) -> dict[str, Any]:
-    out = StringIO()
-    call_command("cleanup", "--json", *map(str, arguments), stdout=out)
-    told: dict[str, Any] = json.loads(out.getvalue())
-    return told
 
 
 # --- what goes and what stays --------------------------------------------------------------------
@@ -126,11 +88,6 @@ def test_jobs_go_in_small_transactions(
     assert not BatchJob.objects.exists()
     assert all(part.jobs <= 3 and (part.files <= 5 or part.jobs == 1) for part in parts)
     assert sum(parts, Gone()) == Gone(11, 21, sum(part.size_bytes for part in parts))
-
-
-def cancelled(organization: Organization, *texts: str) -> BatchJob:
-    job = submit(organization, *texts)
-    return cancel_job(actor=owner_of(organization), job=job)
 
 
 def test_what_went_is_on_record_in_its_organization(
@@ -340,121 +297,3 @@ def test_a_cleanup_that_is_killed_loses_nothing_and_the_next_goes_on(
     used = {blob for file in stays.files.all() for blob in (file.content, file.result.content)}
     assert set(Blob.objects.all()) == used
     assert on_disk(data_dir) == {blob.sha256 for blob in used}
-
-
-# --- the other things ----------------------------------------------------------------------------
-
-
-def test_keys_and_sessions_that_ran_out_go(alice_api: APIClient) -> None:
-    accepted(alice_api, part(b"old"), **{"Idempotency-Key": "old"})
-    IdempotencyKey.objects.update(created_at=Now() - timedelta(hours=24, seconds=1))
-    accepted(alice_api, part(b"new"), **{"Idempotency-Key": "new"})
-    for seconds in (-1, 3600):
-        store = SessionStore()
-        store.set_expiry(timezone.now() + timedelta(seconds=seconds))
-        store.create()
-    cleanup.cleanup()
-    assert [key.key for key in IdempotencyKey.objects.all()] == ["new"]
-    assert Session.objects.count() == 1
-    assert BatchJob.objects.count() == 2
-
-
-@pytest.mark.parametrize("row_limit", [1, 2, 1000])
-def test_rows_go_in_chunks(monkeypatch: pytest.MonkeyPatch, row_limit: int) -> None:
-    monkeypatch.setattr(cleanup, "CHUNK_ROWS", row_limit)
-    for _ in range(5):
-        store = SessionStore()
-        store.set_expiry(timezone.now() - timedelta(seconds=1))
-        store.create()
-    assert cleanup.remove_rows(cleanup.old_sessions()) == 5
-
-
-# --- the command ---------------------------------------------------------------------------------
-
-
-def test_the_command_tells_what_it_would_remove_and_then_removes_it(
-    acme: Organization, other: Organization
-) -> None:
-    for organization in (acme, acme, other):
-        cancelled(organization, "text")
-    assert run("--dry-run") | {"dry_run": False} == run() | {"dry_run": False}
-    expire()
-    dry = run("--dry-run", "--organization", acme.pk, "--limit", 1)
-    assert dry == {"dry_run": True, "jobs": 1, "files": 1, "size_bytes": 0}
-    assert run("--organization", acme.pk, "--limit", 1) == dry | {"dry_run": False}
-    assert BatchJob.objects.count() == 2
-    told = run("--dry-run")
-    assert (told["jobs"], told["size_bytes"]) == (2, 8)
-    assert run() == told | {"dry_run": False}
-    assert not BatchJob.objects.exists()
-
-
-def test_older_than_goes_by_the_end_of_the_job(acme: Organization) -> None:
-    old, new = cancelled(acme, "old"), cancelled(acme, "new")
-    BatchJob.objects.filter(pk=old.pk).update(finished_at=Now() - timedelta(days=8))
-    kept = cancelled(acme, "kept")
-    keep_job(actor=owner_of(acme), job=kept, kept=True)
-    assert list(older_than(timedelta(days=7))) == [old]
-    assert run("--older-than", 7)["jobs"] == 1
-    assert run("--older-than", 0)["jobs"] == 1
-    assert BatchJob.objects.get() == kept
-    assert new not in BatchJob.objects.all()
-
-
-@pytest.mark.parametrize(("answer", "goes"), [("yes", True), ("y", True), ("", False)])
-def test_what_was_promised_for_longer_goes_after_a_question(
-    acme: Organization, monkeypatch: pytest.MonkeyPatch, answer: str, goes: bool
-) -> None:
-    cancelled(acme, "text")
-    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
-    monkeypatch.setattr("builtins.input", lambda _: answer)
-    if goes:
-        run("--older-than", 0)
-    else:
-        with pytest.raises(CommandError, match=r"Nothing was removed\."):
-            run("--older-than", 0)
-    assert BatchJob.objects.exists() is not goes
-
-
-def test_the_command_speaks_in_sentences(acme: Organization) -> None:
-    def say(*arguments: str) -> str:
-        out = StringIO()
-        call_command("cleanup", *arguments, stdout=out)
-        return out.getvalue().strip()
-
-    assert say() == "Nothing is old enough to be removed."
-    cancelled(acme, "one", "two")
-    expire()
-    assert say("--dry-run") == "Would remove 1 job, 2 files; 6 bytes of disk."
-    assert say() == "Removed 1 job, 2 files; 6 bytes of disk."
-
-
-@pytest.mark.parametrize("wrong", ["-1", "x", "1.5", ""])
-def test_wrong_numbers_are_refused(wrong: str) -> None:
-    with pytest.raises(CommandError, match="a whole number from 0 on"):
-        call_command("cleanup", f"--older-than={wrong}")
-
-
-def test_an_organization_that_is_not_there_is_told() -> None:
-    with pytest.raises(CommandError, match="There is no organization"):
-        call_command("cleanup", "--organization", "019f3c1e-5a70-7c55-b0b4-6f5a1c0e9d21")
-
-
-# --- finding them --------------------------------------------------------------------------------
-
-
-def test_expired_jobs_are_found_by_an_index(acme: Organization) -> None:
-    job = cancelled(acme, "text")
-    copies = [
-        BatchJob(organization=acme, operation="extract", total=0, state="succeeded")
-        for _ in range(3000)
-    ]
-    BatchJob.objects.bulk_create(copies)
-    expire(job)
-    with connection.cursor() as cursor:
-        cursor.execute("ANALYZE")
-    plan = expired()[:100].explain()
-    assert "job_expiry" in plan, plan
-    assert "SCAN jobs_batchjob" not in plan, plan  # SQLite's word for reading it all
-    assert "Seq Scan" not in plan, plan
-    assert "SORT" not in plan.upper().replace("SORT KEY", ""), plan

@@ -152,6 +152,7 @@ def _let_one_go(leader_id: UUID) -> int:
         ring_on_commit(first.lane, 1)
         new_leader_id = first.pk
     else:  # somebody brought the same bytes meanwhile
+        assert first.waits_for_id is not None
         new_leader_id = first.waits_for_id
     BatchFile.objects.ready().filter(pk=leader_id, is_held=True).update(waits_for=new_leader_id)
     _wait_for(new_leader_id, [file for file in files if file is not first])
