@@ -21,6 +21,8 @@ CLOCK = {
     "sqlite": "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'NOW')",
 }
 """The database's own, by vendor, as Django's `Now` has it."""
+DUE = CLOCK | {"sqlite": f"{CLOCK['sqlite']} || '999'"}
+"""Until the end of this millisecond: what was stored in it has three more digits, and is a text."""
 LATER = {
     "postgresql": "STATEMENT_TIMESTAMP() + MAKE_INTERVAL(secs => %(seconds)s)",
     "sqlite": "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'NOW', '+' || %(seconds)s || ' seconds')",
@@ -154,7 +156,7 @@ def _best(handler: type[Handler], *, lock: str) -> str:
     return f"""
         SELECT f.id FROM {table} f
         WHERE f.lane = %(lane)s AND f.{IS_READY} AND NOT f.is_held
-        AND f.available_at <= {CLOCK[connection.vendor]}
+        AND f.available_at <= {DUE[connection.vendor]}
         AND {running} < COALESCE(
             (SELECT max_running FROM {lanes} WHERE name = %(lane)s), %(limit)s)
         AND (f.organization_id IS NULL OR f.organization_id NOT IN ({_full(handler)}))

@@ -3,7 +3,7 @@
 import pytest
 
 from apps.jobs.models import BatchFile, BatchJob, FileResult
-from tests.batches import check_books, check_bytes, check_nothing_runs, submit
+from tests.batches import check_books, check_bytes, check_nothing_runs, submit_exactly
 from tests.faults.ledger import check_ledger
 from tests.faults.stage import WORK, Stage
 from tests.queue.test_processes import children_of, node_of
@@ -33,7 +33,7 @@ def test_four_bad_files_among_fifty_harm_nobody_else(stage: Stage) -> None:
     assert len(slots) == 3
     good = [f"echo {number}" for number in range(GOOD)]
     texts = [*good[:10], *BAD, *good[10:]]
-    job = submit(stage.organization, *texts)
+    job = submit_exactly(stage.organization, *texts)
     stage.wait_until_closed(job, seconds=90)
 
     files = BatchFile.objects.filter(job=job).order_by("position")

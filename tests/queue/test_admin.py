@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from apps.audit.models import AuditEntry
-from apps.queue.admin import in_words
+from apps.queue.admin.schedules import in_words
 from apps.queue.models import PeriodicRun
 from apps.queue.recurring import recurring
 from apps.queue.schedule import begin, scheduled_runs

@@ -90,10 +90,10 @@ def test_an_error_between_runs_ends_no_slot_and_no_sweep(
 ) -> None:
     claims, sweeps = iter([error] * 4), iter([error] * 2)
 
-    def flaky_claim(*arguments: object) -> object:
+    def flaky_claim(*arguments: object, **more: object) -> object:
         for failure in claims:
             raise failure
-        return claim(*arguments)  # type: ignore[arg-type]
+        return claim(*arguments, **more)  # type: ignore[arg-type]
 
     def flaky_sweep() -> None:
         for failure in sweeps:
