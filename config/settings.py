@@ -385,7 +385,7 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 60.0,
         "options": {
             "label": "Count what ended",
-            "does": "Adds up the attempts of each minute for the charts of the queue's board.",
+            "does": "Adds up the attempts of each minute for the charts of the board.",
         },
     },
     "cleanup": {

@@ -77,7 +77,7 @@ class Chaos:
                 self.control()
             self.dice.choice(strikes)()
             self.tend()
-            time.sleep(self.dice.uniform(0.02, 0.12))
+            time.sleep(self.dice.uniform(0.05, 0.35))
         self.calm_down()
 
     # --- what people do

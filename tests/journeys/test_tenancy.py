@@ -16,7 +16,7 @@ from apps.accounts.models import ApiKey, Membership, Organization, User
 from apps.audit.models import AuditEntry
 from apps.audit.services import record
 from apps.jobs.models import BatchFile, BatchJob
-from apps.queue.models import Pause, WorkItem
+from apps.queue.models import Lane, Pause, PeriodicRun, WorkerNode, WorkItem
 from tests.conftest import ApiFor, ClientFor
 from tests.jobs.forms import UPLOAD, accepted, body, field, files_of, part, post
 from tests.jobs.runs import fail_next, read_next
@@ -354,6 +354,9 @@ def admin_paths() -> Iterator[tuple[str, str]]:
     Group.objects.create(name="acme-group")
     acme = Organization.objects.get(name="Acme")
     WorkItem.objects.create(organization=acme, kind="test", title="Acme's", lane="sync")
+    Lane.objects.create(name="default")
+    WorkerNode.objects.create(id=uuid.uuid4(), host="here", pid=1, slots=1)
+    PeriodicRun.objects.create(name="sweep")
     for route in every_route():
         if not route.startswith("admin/"):
             continue
@@ -373,8 +376,7 @@ def _of_acme(path: str) -> object:
     rows = apps.get_model(app, model)._default_manager.order_by("pk")
     found = rows.filter(email="alice@example.com") if model == "user" else rows
     found = rows.filter(name="Acme") if model == "organization" else found
-    # Workers, lanes and schedules are nobody's: of those there may be none.
-    return found.values_list("pk", flat=True).first() or 1
+    return found.values_list("pk", flat=True)[0]
 
 
 @pytest.mark.parametrize("is_staff", [False, True])

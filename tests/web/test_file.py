@@ -179,7 +179,7 @@ def test_attempts_are_bounded_and_cost_no_more_queries(
     with_one = queries()
     for _ in range(29):
         fail_next(FailureClass.INTERRUPTED)
-    assert queries() == with_one <= 9
+    assert queries() == with_one <= 10
     assert "The latest" not in shown(alice_web, file)
     for _ in range(25):
         fail_next(FailureClass.INTERRUPTED)
