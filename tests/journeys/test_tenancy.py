@@ -80,6 +80,12 @@ PAGE_DETAILS = {
     "files/<uuid:file_id>/requeue": ["POST"],
 }
 OF_ONES_OWN_SESSION = {"organization": ["POST"], "preferences": ["POST"], "sign-out": ["POST"]}
+WORK_ITEMS = (
+    "",
+    "<path:object_id>/",
+    "<path:object_id>/change/",
+    "<path:object_id>/history/",
+)
 ADMIN_WITHOUT_DATA = {
     "admin/",
     "admin/login/",  # leads to the index
@@ -87,7 +93,8 @@ ADMIN_WITHOUT_DATA = {
     "admin/logout/",
     "admin/password_change/",
     "admin/password_change/done/",
-    "admin/queue/workitem/",  # what they asked for themselves: nothing here
+    # What they asked for themselves, so nothing here; from what is not theirs back to the index.
+    *(f"admin/queue/workitem/{rest}" for rest in WORK_ITEMS),
 }
 CONTROLS = ("pause", "resume", "priority", "requeue", "keep", "discard")
 VERBS = ("GET", "POST", "PUT", "PATCH", "DELETE")
