@@ -74,10 +74,18 @@ SAMPLE = tuple(
     mid_cleanup   kill_all
     """.strip().splitlines()
 )
-"""What every run plays: each point and each fault at least once."""
+"""What every run plays, shared out over the two databases: each point and each fault at least
+once."""
 
 
 def cells(database: str) -> list[Cell]:
-    """Those that a run plays: all with FAULTS=all in the environment, else the sample."""
-    chosen = ALL if os.environ.get("FAULTS") == "all" else SAMPLE
+    """Those that a run plays: all with FAULTS=all in the environment, else a part of the sample."""
+    chosen = ALL if os.environ.get("FAULTS") == "all" else _share(database)
     return [cell for cell in chosen if not why_not(cell, database)]
+
+
+def _share(database: str) -> list[Cell]:
+    """Every other cell, and those that make no sense on the other database."""
+    other = next(each for each in DATABASES if each != database)
+    mine = list(DATABASES).index(database)
+    return [c for number, c in enumerate(SAMPLE) if number % 2 == mine or why_not(c, other)]

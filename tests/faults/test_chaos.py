@@ -15,6 +15,8 @@ KILLS = int(os.environ.get("CHAOS_KILLS", "40"))
 LOG = os.environ.get("CHAOS_LOG", "")
 
 pytestmark = [
+    # Unless it was asked for, in one pass only.
+    *([] if "CHAOS_SEED" in os.environ else [pytest.mark.postgres]),
     pytest.mark.django_db(transaction=True),
     pytest.mark.timeout(int(MINUTES * 60) + 300),
 ]
