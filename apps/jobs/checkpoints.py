@@ -40,7 +40,7 @@ def save(file: BatchFile, stored: StoredExtraction, *, fingerprint: str) -> Stor
             return stored
         content = stored.content
         blob = storage.put(
-            file.organization, content.path, sha256=content.sha256, size_bytes=content.size_bytes
+            file.organization, storage.Incoming(content.path, content.sha256, content.size_bytes)
         )
         Checkpoint.objects.update_or_create(
             file=file, stage=READING, defaults={"fingerprint": fingerprint, "content": blob}

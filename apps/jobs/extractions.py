@@ -107,7 +107,7 @@ def keep(file: BatchFile, stored: StoredExtraction) -> None:
 
 def _put(file: BatchFile, stored: StoredFile) -> Blob:
     return storage.put(
-        file.organization, stored.path, sha256=stored.sha256, size_bytes=stored.size_bytes
+        file.organization, storage.Incoming(stored.path, stored.sha256, stored.size_bytes)
     )
 
 

@@ -11,8 +11,9 @@ import re
 import shutil
 import time
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
@@ -109,28 +110,55 @@ def is_gone(blob: Blob) -> bool:
     return not path.exists() and path.parent.parent.is_dir()
 
 
-def put(organization: Organization, source: Path, *, sha256: str, size_bytes: int) -> Blob:
-    """The blob of the bytes in the file `source` (already synced), now in place.
+@dataclass(frozen=True)
+class Incoming:
+    """Bytes that wait, synced, in the file `path`."""
 
-    Call it in the transaction that stores the reference. The blob's row is locked until then, so
-    that `release` cannot remove the bytes in between. The file is renamed into place even if one
-    is there: a crash in `release` may have left a row without its bytes.
+    path: Path
+    sha256: str
+    size_bytes: int
+
+
+def put(organization: Organization, incoming: Incoming) -> Blob:
+    """The blob of these bytes, now in place; see `put_all`."""
+    return put_all(organization, [incoming])[incoming.sha256]
+
+
+def put_all(organization: Organization, incoming: Iterable[Incoming]) -> dict[str, Blob]:
+    """The blobs of all these bytes by their SHA-256, now in place.
+
+    Call it in the transaction that stores the references. The blobs' rows are locked until then, so
+    that `release` cannot remove the bytes in between. A file is renamed into place even if one is
+    there: a crash in `release` may have left a row without its bytes.
     """
-    blob, created = Blob.objects.get_or_create(
-        organization=organization, sha256=sha256, defaults={"size_bytes": size_bytes}
-    )
-    if not created:
+    arrived = list(incoming)
+    blobs = _locked(organization, {each.sha256: each.size_bytes for each in arrived})
+    shelves = set()
+    for each in arrived:
+        target = path_of(blobs[each.sha256])
+        make_private(target.parent)
+        # A transaction that was rolled back and is repeated finds its bytes in place already.
+        if each.path.exists() or not target.exists():
+            each.path.rename(target)
+        shelves.add(target.parent)
+    for shelf in shelves:
+        sync_directory(shelf)
+    return blobs
+
+
+def _locked(organization: Organization, sizes: Mapping[str, int]) -> dict[str, Blob]:
+    """Rows for these contents (SHA-256 -> bytes), locked, made where there are none. In one order
+    everywhere, so that two submissions cannot deadlock."""
+    blobs: dict[str, Blob] = {}
+    while len(blobs) < len(sizes):  # one may be released between the two statements
+        missing = sorted(set(sizes) - set(blobs))
+        rows = [Blob(organization=organization, sha256=s, size_bytes=sizes[s]) for s in missing]
+        Blob.objects.bulk_create(rows, ignore_conflicts=True)
         # Not against references to it: who has one must be able to commit meanwhile.
-        locked = Blob.objects.select_for_update(no_key=True).filter(pk=blob.pk).first()
-        if locked is None:  # released since
-            return put(organization, source, sha256=sha256, size_bytes=size_bytes)
-    target = path_of(blob)
-    make_private(target.parent)
-    # A transaction that was rolled back and is repeated finds its bytes in place already.
-    if source.exists() or not target.exists():
-        source.rename(target)
-    sync_directory(target.parent)
-    return blob
+        found = Blob.objects.in_organization(organization).filter(sha256__in=missing)
+        locked = found.select_for_update(no_key=True).order_by("sha256")
+        blobs |= {blob.sha256: blob for blob in locked}
+    return blobs
 
 
 def make_private(directory: Path) -> None:

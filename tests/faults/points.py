@@ -30,7 +30,7 @@ class Point:
 
 POINTS = {
     "after_blob": Point(
-        *("submitter", "after", "apps.jobs.storage.put"),
+        *("submitter", "after", "apps.jobs.storage.put_all"),
         told="a file's bytes are in place, its row is not written",
         is_locked=True,
     ),

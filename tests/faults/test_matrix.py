@@ -119,7 +119,11 @@ def submitting(cell: Cell, stage: Stage) -> None:
         stage.go()
     status = stage.struck.wait()
     submitted = BatchJob.objects.count() - 1
-    assert submitted == 1 if status == 0 or cell.point == "after_commit" else submitted == 0
+    if status and cell.fault == "disk_full" and connection.vendor == "postgresql":
+        # The server's disk is another: the commit gets through, and what is told of it may not.
+        assert submitted in (0, 1)
+    else:
+        assert submitted == (status == 0 or cell.point == "after_commit")
     eventually(lambda: not BatchJob.objects.open().exists())
     if not submitted:
         check_bytes()  # before the same ones come again

@@ -190,20 +190,21 @@ def file_rows(
 ) -> list[BatchFile]:
     """Rows for `files` in their order from position `first` on, their bytes in place; `parent` is
     what they were found in. Call it in the transaction that stores them."""
-    accepted = sorted((f for f in files if f.path and not f.problem), key=lambda f: f.sha256)
-    blobs = {}
-    for each in accepted:  # in one order everywhere, so that two submissions cannot deadlock
-        assert each.path is not None
-        blobs[id(each)] = storage.put(
-            job.organization, each.path, sha256=each.sha256, size_bytes=each.size_bytes
-        )
+    blobs = storage.put_all(
+        job.organization,
+        (
+            storage.Incoming(each.path, each.sha256, each.size_bytes)
+            for each in files
+            if each.path and not each.problem
+        ),
+    )
     is_held = job.state == JobState.PAUSED
     rows = []
     for position, each in enumerate(files, start=first):
         row = _row(job, each, parent)
-        row.position, row.content = position, blobs.get(id(each))
+        row.position = position
         if each.problem is None:
-            row.is_held = is_held
+            row.content, row.is_held = blobs[each.sha256], is_held
             row.work_key = reuse.work_key(job.operation, options, row)
         else:
             row.state = REJECTED
