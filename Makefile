@@ -15,8 +15,8 @@ export UV_PYTHON_DOWNLOADS := never
 
 UV := .tools/bin/uv
 PY := .venv/bin/python
-# Many tests wait for real processes, so one more than the two cores pays.
-WORKERS ?= 3
+# Many tests wait for real processes, so two more than the two cores pay.
+WORKERS ?= 4
 FILES ?= 0
 PYTEST := $(PY) -m pytest -n $(WORKERS) --fail-on-skip
 

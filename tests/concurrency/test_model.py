@@ -278,7 +278,7 @@ def test_whatever_is_done_in_whatever_order(acme: Organization) -> None:
     run_state_machine_as_test(
         Machine,
         settings=settings(
-            max_examples=25,
+            max_examples=12,
             stateful_step_count=50,
             deadline=None,
             phases=[Phase.generate],  # a shorter example would take minutes to find

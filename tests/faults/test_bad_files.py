@@ -8,7 +8,8 @@ from tests.faults.ledger import check_ledger
 from tests.faults.stage import WORK, Stage
 from tests.queue.test_processes import children_of, node_of
 
-pytestmark = pytest.mark.django_db(transaction=True)
+# Readers know no database: in one pass only.
+pytestmark = [pytest.mark.once, pytest.mark.django_db(transaction=True)]
 
 LIMITS = {
     "EXTRA_PROCESSORS": "tests.processors.faulty.FaultyProcessor",

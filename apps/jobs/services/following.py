@@ -25,10 +25,13 @@ from apps.queue.states import READY, State
 REPAIR_BATCH = 200
 
 
-def wait_for_likes(files: Sequence[BatchFile]) -> list[BatchFile]:
+def wait_for_likes(
+    files: Sequence[BatchFile], *, but_of: BatchJob | None = None
+) -> list[BatchFile]:
     """Of stored files that are about to be read, those that need to be: the others wait for their
-    like, which was read or is going to be. The files are locked, and of one organization."""
-    known = likes_of(files)
+    like, which was read or is going to be; for none of `but_of`, which is about to go. The files
+    are locked, and of one organization."""
+    known = {key: like for key, like in likes_of(files).items() if like.job_id != _pk(but_of)}
     followers = []
     for file in files:
         if file.work_key and known.setdefault(file.work_key, file) is not file:
@@ -38,6 +41,10 @@ def wait_for_likes(files: Sequence[BatchFile]) -> list[BatchFile]:
     raise_leaders_on_commit(followers)
     follow_up_on_commit(*_leaders_of(followers))
     return [file for file in files if file not in followers]
+
+
+def _pk(job: BatchJob | None) -> UUID | None:
+    return job.pk if job else None
 
 
 def _leaders_of(files: Iterable[BatchFile]) -> set[UUID]:
@@ -128,7 +135,7 @@ def _become_duplicate(pk: UUID, leader: BatchFile) -> bool:
 
 
 @transaction.atomic
-def _let_one_go(leader_id: UUID) -> int:
+def _let_one_go(leader_id: UUID, *, but_of: BatchJob | None = None) -> int:
     """The first of those who wait for a leader which did not succeed, or is held, is read itself;
     the others, and a held leader too, wait for it."""
     # Who submits the same bytes at this moment sees the one that is let go, or is seen.
@@ -147,7 +154,7 @@ def _let_one_go(leader_id: UUID) -> int:
     first = min(files, key=lambda f: (f.job_id in paused, f.priority, f.fair_rank, f.pk))
     if leader.state in READY and first.job_id in paused:
         return 0  # nothing would be gained
-    if wait_for_likes([first]):
+    if wait_for_likes([first], but_of=but_of):
         BatchFile.objects.filter(pk=first.pk).update(waits_for=None, is_held=first.job_id in paused)
         ring_on_commit(first.lane, 1)
         new_leader_id = first.pk
@@ -174,7 +181,7 @@ def let_go_of(job: BatchJob) -> None:
     """Nobody waits for a file of `job` any more: it is about to go. In the caller's transaction."""
     waiting = _followers().filter(waits_for__job=job).exclude(job=job)
     for leader_id in set(waiting.values_list("waits_for_id", flat=True)):
-        _let_one_go(leader_id)
+        _let_one_go(leader_id, but_of=job)
 
 
 def raise_leaders_on_commit(rows: Iterable[BatchFile]) -> None:
