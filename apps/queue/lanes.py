@@ -99,9 +99,12 @@ def take_ranks(
         organization=organization, lane=lane
     )
     waiting = model.objects.claimable(lane).filter(priority=priority).order_by()
-    reached = waiting.aggregate(rank=Min("fair_rank"))["rank"]
-    if reached is None:
-        reached = FairShare.objects.filter(lane=lane).aggregate(rank=Max("last_rank"))["rank"]
-    start = max(share.last_rank, reached or 0.0)
+    next_rank = waiting.aggregate(rank=Min("fair_rank"))["rank"]
+    if next_rank is None:
+        given = FairShare.objects.filter(lane=lane).aggregate(rank=Max("last_rank"))["rank"]
+        reached = given or 0.0
+    else:
+        reached = next_rank - 1  # the first stands beside what is next in line
+    start = max(share.last_rank, reached)
     FairShare.objects.filter(pk=share.pk).update(last_rank=start + count)
     return [start + position for position in range(1, count + 1)]

@@ -1,0 +1,78 @@
+"""Who goes first when there is much: high before a thousand low, few files beside many."""
+
+import pytest
+from pytest_django import Settings
+
+from apps.accounts.models import Organization
+from apps.jobs.models import BatchFile, BatchJob
+from apps.queue.claim import claim
+from apps.queue.lanes import take_ranks
+from apps.queue.models import Priority
+from apps.queue.settle import succeed
+from tests.batches import SOMEBODY, Scripted, claimed
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("script")]
+
+
+def many(organization: Organization, count: int, *, priority: Priority = Priority.NORMAL) -> None:
+    """Jobs of 50 files, as `submit` leaves them, without bytes."""
+    for first in range(0, count, 50):
+        files = min(50, count - first)
+        job = BatchJob.objects.create(
+            organization=organization, operation="extract", priority=priority, total=files
+        )
+        ranks = take_ranks(
+            BatchFile, organization=organization, lane="default", priority=priority, count=files
+        )
+        BatchFile.objects.bulk_create(
+            BatchFile(
+                organization=organization,
+                job=job,
+                position=position,
+                name=f"{position}.txt",
+                kind="txt",
+                lane="default",
+                priority=priority,
+                fair_rank=rank,
+            )
+            for position, rank in enumerate(ranks, start=1)
+        )
+
+
+def finish(file: BatchFile) -> None:
+    assert succeed(Scripted, file, Scripted().read(str(file.pk)))
+
+
+def test_high_overtakes_a_thousand_low_at_the_next_free_slot(acme: Organization) -> None:
+    many(acme, 1000, priority=Priority.LOW)
+    running = [claimed() for _ in range(3)]
+    many(acme, 10, priority=Priority.HIGH)
+    assert claim("default", SOMEBODY) is None, "all slots are taken: what runs goes on"
+    priorities = []
+    for _ in range(12):
+        finish(running.pop(0))
+        running.append(claimed())
+        priorities.append(running[-1].priority)
+    assert priorities == [Priority.HIGH] * 10 + [Priority.LOW] * 2
+
+
+def test_five_files_beside_five_hundred_wait_at_most_twice_as_long_as_alone(
+    acme: Organization, other: Organization, settings: Settings
+) -> None:
+    """In ends of files, one slot: alone the fifth would start after four, and after the one that
+    runs when it comes."""
+    settings.QUEUE_LANES = settings.QUEUE_LANES | {"default": 1}
+    many(acme, 500)
+    for _ in range(20):  # the line has moved on when they come
+        finish(claimed())
+    running = claimed()
+    many(other, 5)
+    waits = []
+    for ended in range(1, 30):
+        finish(running)
+        running = claimed()
+        if running.organization_id == other.pk:
+            waits.append(ended)
+    alone = [1, 2, 3, 4, 5]
+    assert len(waits) == 5
+    assert all(wait <= 2 * by_itself for wait, by_itself in zip(waits, alone, strict=True)), waits
