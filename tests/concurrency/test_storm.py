@@ -15,7 +15,7 @@ from pytest_django import Settings
 from apps.accounts.models import Organization
 from apps.jobs.errors import JobFinished, JobUnfinished, NothingToRetry
 from apps.jobs.models import BatchFile, BatchJob, FileAttempt
-from apps.jobs.services import cancel_job, retry_job
+from apps.jobs.services import cancel_job, resume_job, retry_job
 from apps.queue import schedule, worker
 from apps.queue.claim import claim
 from apps.queue.models import Pause, PeriodicRun
@@ -113,6 +113,8 @@ def test_claim_settle_cancel_retry_lose_and_sweep_at_once(
     BatchFile.objects.running().update(lease_expires_at=Now() - timedelta(seconds=1))
     take_back_lost()
     Pause.objects.all().delete()
+    for job in BatchJob.objects.filter(state="paused"):  # what was to be spent was spent
+        resume_job(actor=owner_of(acme), job=job)
     BatchFile.objects.unfinished().update(available_at=Now())
     for lane in ("default", "heavy"):
         worker.work_off(lane)
