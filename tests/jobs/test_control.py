@@ -254,6 +254,7 @@ def test_a_paused_job_is_cancelled(owner: Actor, three: BatchJob) -> None:
     check_nothing_runs()
 
 
+@pytest.mark.django_db(transaction=True)
 def test_what_may_be_spent_no_more_pauses_the_job(owner: Actor, three: BatchJob) -> None:
     beside = claimed()
     spent = fail_next(FailureClass.BUDGET)

@@ -76,9 +76,8 @@ def _note_end(job: BatchJob, state: JobState) -> None:
 
 
 def pause_by_system(job_id: UUID, reason: str) -> None:
-    """Starts nothing more of the job until somebody resumes it. Its row is locked already; its
-    files are not, so those that wait are held back as the database finds them."""
-    BatchFile.objects.filter(job=job_id, state__in=READY).update(is_held=True)
+    """Starts nothing more of the job until somebody resumes it. Its row is locked already, so its
+    other files, which are locked before it everywhere, are held once that is committed."""
     BatchJob.objects.filter(pk=job_id, state__in=(JobState.QUEUED, JobState.RUNNING)).update(
         state=JobState.PAUSED,
         paused_at=Now(),
@@ -86,6 +85,17 @@ def pause_by_system(job_id: UUID, reason: str) -> None:
         pause_reason=reason[:200],
         revision=F("revision") + 1,
     )
+    transaction.on_commit(lambda: hold_paused(job_id), robust=True)
+
+
+@transaction.atomic
+def hold_paused(job_id: UUID) -> None:
+    """Holds back what waits of the job, if it is paused still."""
+    waiting = BatchFile.objects.filter(job=job_id, state__in=READY).order_by("id")
+    files = list(waiting.select_for_update(of=("self",)).values_list("pk", flat=True))
+    job = BatchJob.objects.select_for_update().filter(pk=job_id, state=JobState.PAUSED).first()
+    if job is not None:
+        BatchFile.objects.filter(pk__in=files, state__in=READY).update(is_held=True)
 
 
 def recount(job_id: UUID) -> None:
