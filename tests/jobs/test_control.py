@@ -331,6 +331,29 @@ def test_a_requeue_reads_everything_anew(owner: Actor, three: BatchJob) -> None:
     check_nothing_runs()
 
 
+@pytest.mark.parametrize("failure_class", [FailureClass.PERMANENT, FailureClass.RESOURCE])
+def test_what_a_requeue_saves_of_a_failure_takes_no_whole_results_place(
+    owner: Actor, failure_class: FailureClass
+) -> None:
+    job = submit(owner.organization, "one")
+    read_next("all that it says")
+    requeue_job(actor=owner, job=job)
+    fail_next(failure_class, partial="all")
+    [file] = files(job)
+    assert (file.run, file.result.run, file.result.words) == (2, 1, 4)
+
+
+def test_what_a_retry_saves_of_a_failure_takes_the_place_of_what_was_saved_before(
+    owner: Actor,
+) -> None:
+    job = submit(owner.organization, "one")
+    fail_next(partial="all")
+    retry_job(actor=owner, job=job)
+    fail_next(partial="all that")
+    [file] = files(job)
+    assert (file.result.run, file.result.words) == (2, 2)
+
+
 def test_nothing_is_requeued_while_the_job_is_open(owner: Actor, three: BatchJob) -> None:
     read_next()
     with pytest.raises(JobUnfinished):
