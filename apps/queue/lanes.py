@@ -96,15 +96,21 @@ def take_ranks(
     has reached now. So one that brings 5 files is served among one that brought 500 before.
     """
     share, _ = FairShare.objects.select_for_update().get_or_create(
-        organization=organization, lane=lane
+        organization=organization, lane=lane, priority=priority
     )
-    waiting = model.objects.claimable(lane).filter(priority=priority).order_by()
-    next_rank = waiting.aggregate(rank=Min("fair_rank"))["rank"]
-    if next_rank is None:
-        given = FairShare.objects.filter(lane=lane).aggregate(rank=Max("last_rank"))["rank"]
-        reached = given or 0.0
-    else:
-        reached = next_rank - 1  # the first stands beside what is next in line
-    start = max(share.last_rank, reached)
+    start = max(share.last_rank, _reached(model, lane, priority))
     FairShare.objects.filter(pk=share.pk).update(last_rank=start + count)
     return [start + position for position in range(1, count + 1)]
+
+
+def _reached(model: type[LeasedRow], lane: str, priority: int) -> float:
+    """The rank behind which a new row stands beside what is next in line. Organizations that are
+    paused stand still, and the line does not: what they have waiting says nothing about it."""
+    paused = Pause.objects.in_force().filter(lane__in=("", lane)).exclude(organization=None)
+    waiting = model.objects.claimable(lane).filter(priority=priority).order_by()
+    waiting = waiting.exclude(organization__in=paused.values("organization"))
+    next_rank = waiting.aggregate(rank=Min("fair_rank"))["rank"]
+    if next_rank is not None:
+        return float(next_rank) - 1
+    given = FairShare.objects.filter(lane=lane).aggregate(rank=Max("last_rank"))["rank"]
+    return float(given or 0.0)

@@ -3,11 +3,13 @@
 import pytest
 from pytest_django import Settings
 
-from apps.accounts.models import Organization
+from apps.accounts.models import Organization, User
+from apps.accounts.services import create_organization
 from apps.jobs.models import BatchFile, BatchJob
 from apps.queue.claim import claim
 from apps.queue.lanes import take_ranks
 from apps.queue.models import Priority
+from apps.queue.pauses import pause
 from apps.queue.settle import succeed
 from tests.batches import SOMEBODY, Scripted, claimed
 
@@ -76,3 +78,36 @@ def test_five_files_beside_five_hundred_wait_at_most_twice_as_long_as_alone(
     alone = [1, 2, 3, 4, 5]
     assert len(waits) == 5
     assert all(wait <= 2 * by_itself for wait, by_itself in zip(waits, alone, strict=True)), waits
+
+
+def test_what_one_brought_at_another_priority_does_not_put_it_back(
+    acme: Organization, other: Organization
+) -> None:
+    many(acme, 200, priority=Priority.LOW)
+    many(other, 50, priority=Priority.HIGH)
+    for _ in range(50):
+        finish(claimed())
+    many(other, 5, priority=Priority.LOW)
+    turns = []
+    for _ in range(10):
+        turns.append(claimed().organization_id)
+        finish(BatchFile.objects.running().get())
+    assert turns.count(other.pk) == 5
+
+
+def test_who_is_paused_does_not_hold_the_line_back(
+    acme: Organization, other: Organization, alice: User
+) -> None:
+    """Else who comes first now would stand where the paused one stood, before all others."""
+    third = create_organization(name="Third", owner=alice)
+    many(acme, 5)
+    pause(by=None, organization=acme)
+    many(other, 100)
+    for _ in range(50):
+        finish(claimed())
+    many(third, 50)
+    turns = []
+    for _ in range(10):
+        turns.append(claimed().organization_id)
+        finish(BatchFile.objects.running().get())
+    assert turns.count(other.pk) == turns.count(third.pk) == 5
