@@ -1,8 +1,10 @@
 """Which lanes there are, how much of each may run at once, and where a new row stands in line."""
 
+from typing import Any
+
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Max, Min
+from django.db.models import F, Max, Min, QuerySet
 from django.db.models.functions import Now
 
 from apps.accounts.models import Organization, User
@@ -101,6 +103,22 @@ def take_ranks(
     start = max(share.last_rank, _reached(model, lane, priority))
     FairShare.objects.filter(pk=share.pk).update(last_rank=start + count)
     return [start + position for position in range(1, count + 1)]
+
+
+def catch_up(rows: QuerySet[Any], *, organization: Organization, lane: str, priority: int) -> None:
+    """`rows` of one line, which were held back and are about to go on, keep their order and stand
+    beside what is next in line now: not before all that others brought since, for as long as they
+    are. In the caller's transaction, while they are held still."""
+    first = rows.aggregate(rank=Min("fair_rank"))["rank"]
+    behind = 0.0 if first is None else _reached(rows.model, lane, priority) + 1 - first
+    if behind <= 0:
+        return
+    share, _ = FairShare.objects.select_for_update().get_or_create(
+        organization=organization, lane=lane, priority=priority
+    )
+    rows.update(fair_rank=F("fair_rank") + behind)
+    last = rows.aggregate(rank=Max("fair_rank"))["rank"]
+    FairShare.objects.filter(pk=share.pk, last_rank__lt=last).update(last_rank=last)
 
 
 def _reached(model: type[LeasedRow], lane: str, priority: int) -> float:

@@ -20,6 +20,7 @@ from apps.jobs.services import following
 from apps.jobs.services.closing import close_if_done
 from apps.jobs.states import OPEN, JobState
 from apps.queue.doorbell import ring_on_commit
+from apps.queue.lanes import catch_up
 from apps.queue.models import Priority
 from apps.queue.states import READY, UNFINISHED, State
 
@@ -101,18 +102,27 @@ def resume_job(*, actor: Actor, job: BatchJob, only: Sequence[BatchFile] = ()) -
         files = _unfinished(job, only, otherwise="There is nothing left to resume.")
         waiting = [file for file in files if file.state in READY and file.is_held]
         own = following.wait_for_likes([file for file in waiting if not file.waits_for_id])
-        _rows(own).update(is_held=False)
         # The leader of a follower may be held as well, and stay so.
         following.follow_up_on_commit(*{file.waits_for_id for file in waiting if file.waits_for_id})
         lanes = [file.lane for file in own]
         if not only:
             _end_pause(job)
         touch(job)
+        _let_go(job, own)
         for lane in set(lanes):
             ring_on_commit(lane, lanes.count(lane))
         note(actor, job, "job.resume", only)
         job.refresh_from_db()
     return job
+
+
+def _let_go(job: BatchJob, files: Sequence[BatchFile]) -> None:
+    """Each goes on from its place in line, or from where the line is now. Last of the writes: it
+    holds places in line, for which others wait."""
+    for lane, priority in sorted({(file.lane, file.priority) for file in files}):
+        rows = _rows([file for file in files if (file.lane, file.priority) == (lane, priority)])
+        catch_up(rows, organization=job.organization, lane=lane, priority=priority)
+    _rows(files).update(is_held=False)
 
 
 def _end_pause(job: BatchJob) -> None:
