@@ -201,6 +201,13 @@ def test_one_file_is_held_and_let_go(alice_api: APIClient, job: dict[str, Any]) 
     assert read_next().pk == first.pk
 
 
+def test_a_file_that_runs_is_not_held_by_itself(alice_api: APIClient, job: dict[str, Any]) -> None:
+    running = claimed()
+    problem = refusal(alice_api.post(f"{url_of(running)}/pause"), 409, "file.running")
+    assert running.name in problem["detail"]
+    assert not AuditEntry.objects.filter(action="job.pause").exists()
+
+
 def test_one_file_is_moved_to_the_front(alice_api: APIClient, job: dict[str, Any]) -> None:
     last = BatchFile.objects.order_by("-position")[0]
     done(ask(alice_api, "patch", url_of(last), {"priority": "high"}))

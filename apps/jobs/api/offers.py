@@ -146,7 +146,8 @@ def of_file(request: Request, file_id: UUID) -> list[Offer]:
     if not _may_update(file.job, actor):
         return []
     if file.state in READY:
-        hold = resume_file(file) if file.is_held else pause_file(file)
+        is_paused = file.is_held and file.waits_for_id is None
+        hold = resume_file(file) if is_paused else pause_file(file)
         return [hold, cancel_file(file), Offer("Change", "PATCH", form=PriorityForm())]
     if file.state == State.RUNNING:
         return [] if file.cancel_requested else [cancel_file(file)]

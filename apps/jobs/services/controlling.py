@@ -14,7 +14,7 @@ from django.utils import timezone
 from apps.accounts.actor import Actor
 from apps.audit.services import record
 from apps.core.errors import NotFound
-from apps.jobs.errors import JobFinished, JobUnfinished, NothingToDiscard
+from apps.jobs.errors import FileRunning, JobFinished, JobUnfinished, NothingToDiscard
 from apps.jobs.models import BatchFile, BatchJob
 from apps.jobs.services import following
 from apps.jobs.services.closing import close_if_done
@@ -58,12 +58,16 @@ def pause_job(
 ) -> BatchJob:
     """Starts nothing more of the job until it is resumed; what runs goes on. Twice is once.
 
-    Raises Forbidden, or JobFinished when nothing waits or runs.
+    Raises Forbidden, JobFinished when nothing waits or runs, or FileRunning for files of `only`
+    that run: they cannot be held by themselves.
     """
     actor.require("update", "jobs", created_by_id=job.created_by_id)
     with transaction.atomic():
         files = _unfinished(job, only, otherwise="There is nothing left to pause.")
-        held = _hold(files)
+        running = [file.name for file in files if file.state == State.RUNNING]
+        if only and running:
+            raise FileRunning(f"{running[0]} is being read. Cancel it, or wait for its end.")
+        held = _hold(files, by_themselves=bool(only))
         if not only:
             _note_pause(job, actor, reason)
         else:
@@ -74,10 +78,14 @@ def pause_job(
     return job
 
 
-def _hold(files: Sequence[BatchFile]) -> list[UUID]:
-    """Holds back those of the locked `files` that wait; which these are."""
+def _hold(files: Sequence[BatchFile], *, by_themselves: bool) -> list[UUID]:
+    """Holds back those of the locked `files` that wait; which these are.
+
+    One that is paused by itself waits for nobody: else it would go on with the file it waits for.
+    """
     held = [file.pk for file in files if file.state in READY]
-    _rows(files).filter(state__in=READY).update(is_held=True)
+    alone = {"waits_for": None} if by_themselves else {}
+    _rows(files).filter(state__in=READY).update(is_held=True, **alone)
     return held
 
 

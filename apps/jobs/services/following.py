@@ -33,7 +33,7 @@ def wait_for_likes(
     are locked, and of one organization."""
     known = {key: like for key, like in likes_of(files).items() if like.job_id != _pk(but_of)}
     followers = []
-    for file in files:
+    for file in sorted(files, key=_place):
         if file.work_key and known.setdefault(file.work_key, file) is not file:
             file.waits_for, file.is_held = known[file.work_key], True
             followers.append(file)
@@ -41,6 +41,11 @@ def wait_for_likes(
     raise_leaders_on_commit(followers)
     follow_up_on_commit(*_leaders_of(followers))
     return [file for file in files if file not in followers]
+
+
+def _place(file: BatchFile) -> tuple[int, float, UUID]:
+    """In line: who comes first leads."""
+    return (file.priority, file.fair_rank, file.pk)
 
 
 def _pk(job: BatchJob | None) -> UUID | None:
@@ -137,7 +142,8 @@ def _become_duplicate(pk: UUID, leader: BatchFile) -> bool:
 @transaction.atomic
 def _let_one_go(leader_id: UUID, *, but_of: BatchJob | None = None) -> int:
     """The first of those who wait for a leader which did not succeed, or is held, is read itself;
-    the others, and a held leader too, wait for it."""
+    the others wait for it, and a leader whose job is paused too. One that is paused by itself waits
+    for whoever resumes it."""
     # Who submits the same bytes at this moment sees the one that is let go, or is seen.
     contents = BatchFile.objects.filter(pk=leader_id).values("content")
     list(Blob.objects.select_for_update(no_key=True).filter(pk__in=contents))
@@ -151,7 +157,7 @@ def _let_one_go(leader_id: UUID, *, but_of: BatchJob | None = None) -> int:
     if leader.state in READY and leader.waits_for_id:  # it gave its place away before they came
         return _wait_for(leader.waits_for_id, files)
     paused = _paused_jobs(files)
-    first = min(files, key=lambda f: (f.job_id in paused, f.priority, f.fair_rank, f.pk))
+    first = min(files, key=lambda file: (file.job_id in paused, _place(file)))
     if leader.state in READY and first.job_id in paused:
         return 0  # nothing would be gained
     if wait_for_likes([first], but_of=but_of):
@@ -161,7 +167,8 @@ def _let_one_go(leader_id: UUID, *, but_of: BatchJob | None = None) -> int:
     else:  # somebody brought the same bytes meanwhile
         assert first.waits_for_id is not None
         new_leader_id = first.waits_for_id
-    BatchFile.objects.ready().filter(pk=leader_id, is_held=True).update(waits_for=new_leader_id)
+    held = BatchFile.objects.ready().filter(pk=leader_id, is_held=True)
+    held.filter(job__state=JobState.PAUSED).update(waits_for=new_leader_id)
     _wait_for(new_leader_id, [file for file in files if file is not first])
     return 1
 
