@@ -23,7 +23,7 @@ from django.db.models.functions import Now
 from apps.audit.services import record
 from apps.jobs import storage
 from apps.jobs.models import BatchFile, BatchJob, Blob, IdempotencyKey
-from apps.jobs.services.removing import lock_to_remove, remove_jobs
+from apps.jobs.services.removing import lock_to_remove, remove_jobs, unlink_duplicates
 from apps.jobs.services.submitting import KEY_KEPT_FOR
 
 logger = logging.getLogger(__name__)
@@ -122,6 +122,7 @@ def _portions(rows: Iterable[Row]) -> Iterator[list[UUID]]:
 
 
 def _remove_chunk(jobs: QuerySet[BatchJob], ids: list[UUID]) -> Gone:
+    unlink_duplicates(ids)
     with transaction.atomic():
         lock_to_remove(ids)
         # Under the lock: one of them may have been kept, retried or deleted meanwhile.

@@ -6,7 +6,7 @@ those who wait for it, who starts to wait looks whether it has ended, and the sw
 whom nobody saw to.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -25,13 +25,11 @@ from apps.queue.states import READY, State
 REPAIR_BATCH = 200
 
 
-def wait_for_likes(
-    files: Sequence[BatchFile], *, but_of: BatchJob | None = None
-) -> list[BatchFile]:
+def wait_for_likes(files: Sequence[BatchFile], *, but_of: Collection[UUID] = ()) -> list[BatchFile]:
     """Of stored files that are about to be read, those that need to be: the others wait for their
-    like, which was read or is going to be; for none of `but_of`, which is about to go. The files
-    are locked, and of one organization."""
-    known = {key: like for key, like in likes_of(files).items() if like.job_id != _pk(but_of)}
+    like, which was read or is going to be; for none of the jobs `but_of`, which are about to go.
+    The files are locked, and of one organization."""
+    known = {key: like for key, like in likes_of(files).items() if like.job_id not in but_of}
     followers = []
     for file in sorted(files, key=_place):
         if file.work_key and known.setdefault(file.work_key, file) is not file:
@@ -46,10 +44,6 @@ def wait_for_likes(
 def _place(file: BatchFile) -> tuple[int, float, UUID]:
     """In line: who comes first leads."""
     return (file.priority, file.fair_rank, file.pk)
-
-
-def _pk(job: BatchJob | None) -> UUID | None:
-    return job.pk if job else None
 
 
 def _leaders_of(files: Iterable[BatchFile]) -> set[UUID]:
@@ -140,7 +134,7 @@ def _become_duplicate(pk: UUID, leader: BatchFile) -> bool:
 
 
 @transaction.atomic
-def _let_one_go(leader_id: UUID, *, but_of: BatchJob | None = None) -> int:
+def _let_one_go(leader_id: UUID, *, but_of: Collection[UUID] = ()) -> int:
     """The first of those who wait for a leader which did not succeed, or is held, is read itself;
     the others wait for it, and a leader whose job is paused too. One that is paused by itself waits
     for whoever resumes it."""
@@ -184,11 +178,12 @@ def _paused_jobs(files: Iterable[BatchFile]) -> set[UUID]:
     return set(paused.values_list("pk", flat=True))
 
 
-def let_go_of(job: BatchJob) -> None:
-    """Nobody waits for a file of `job` any more: it is about to go. In the caller's transaction."""
-    waiting = _followers().filter(waits_for__job=job).exclude(job=job)
+def let_go_of(jobs: Collection[UUID]) -> None:
+    """Nobody waits for a file of `jobs` any more: they are about to go, all of them together. In
+    the caller's transaction."""
+    waiting = _followers().filter(waits_for__job__in=jobs).exclude(job__in=jobs)
     for leader_id in set(waiting.values_list("waits_for_id", flat=True)):
-        _let_one_go(leader_id, but_of=job)
+        _let_one_go(leader_id, but_of=jobs)
 
 
 def raise_leaders_on_commit(rows: Iterable[BatchFile]) -> None:
