@@ -393,7 +393,7 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 3600.0,
         "options": {
             "label": "Clean up",
-            "does": "Removes jobs past their time, and idempotency keys and sessions that ran out.",
+            "does": "Removes jobs past their time, idempotency keys, sessions and old bulk actions.",
         },
     },
     "remove_orphans": {
