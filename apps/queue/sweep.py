@@ -4,8 +4,13 @@ Runs in the beat process and in `work --loop`, needs no broker, and may run twic
 step is guarded by the row it changes.
 """
 
+import logging
+from collections.abc import Callable, Iterable
 from datetime import timedelta
+from functools import partial
+from typing import TypeVar
 
+from django.db import InterfaceError, OperationalError
 from django.db.models import Exists, OuterRef, QuerySet, Window
 from django.db.models.functions import Now, RowNumber
 
@@ -15,6 +20,10 @@ from apps.queue.lanes import due_count, free_places, lane_names
 from apps.queue.models import LeasedRow, Priority, WorkerNode, in_states
 from apps.queue.settle import take_back
 from apps.queue.states import UNFINISHED
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 BATCH = 200
 AGING = (
@@ -28,19 +37,39 @@ WORKER_FORGOTTEN_AFTER = timedelta(minutes=10)
 
 def sweep() -> None:
     """One round of everything that keeps rows moving."""
-    take_back_lost()
-    for handler in handler_classes():
-        handler.repair()
-    ring_for_due()
+    repairs = [handler.repair for handler in handler_classes()]
+    _do_all([take_back_lost, *repairs, ring_for_due])
 
 
 def take_back_lost() -> int:
     """Takes back rows whose lease has run out; how many it took."""
-    taken = 0
-    for handler in handler_classes():
-        for pk in handler.model.objects.lost().values_list("pk", flat=True)[:BATCH]:
-            taken += take_back(handler, pk)
-    return taken
+    return sum(
+        _do_all(
+            [
+                partial(take_back, handler, pk)
+                for handler in handler_classes()
+                for pk in handler.model.objects.lost().values_list("pk", flat=True)[:BATCH]
+            ]
+        )
+    )
+
+
+def _do_all(steps: Iterable[Callable[[], T]]) -> list[T]:
+    """What the steps return, each done whatever becomes of the others: one row that cannot be
+    written must not keep all others waiting. Raises the first error, at the end; at once where the
+    database is away."""
+    done, errors = [], []
+    for step in steps:
+        try:
+            done.append(step())
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception as error:
+            logger.exception("a step of the sweep failed; going on")
+            errors.append(error)
+    if errors:
+        raise errors[0]
+    return done
 
 
 def ring_for_due() -> None:

@@ -13,6 +13,7 @@ from django.db.models.functions import Now
 from pytest_django import Settings
 
 from apps.accounts.models import Organization
+from apps.jobs.handler import BatchFileHandler
 from apps.jobs.models import BatchFile, BatchJob, FileAttempt
 from apps.jobs.services import cancel_job, requeue_job
 from apps.queue import worker
@@ -65,6 +66,27 @@ def test_what_a_dead_worker_had_runs_again_at_once(acme: Organization) -> None:
     assert (attempt.failure_class, attempt.code) == (FailureClass.LOST, "queue.lost")
     assert attempt.ended_at is not None
     assert claimed().pk == lost.pk
+
+
+def test_a_lost_row_that_cannot_be_written_keeps_no_other_waiting(
+    acme: Organization, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit(acme, "one", "two", "three")
+    bad, good = claimed(), claimed()
+    expire_leases()
+    settled, rung = BatchFileHandler.settled, []
+
+    def failing(row: BatchFile, output: object) -> None:
+        if row.pk == bad.pk:
+            raise ValueError("a bug of ours")
+        settled(row, None)
+
+    monkeypatch.setattr(BatchFileHandler, "settled", failing)
+    monkeypatch.setattr("apps.queue.sweep.ring_for_due", lambda: rung.append(True))
+    with pytest.raises(ValueError, match="a bug of ours"):
+        sweep()
+    good.refresh_from_db()
+    assert (good.state, good.losses, rung) == (State.QUEUED, 1, [True])
 
 
 @pytest.mark.postgres
