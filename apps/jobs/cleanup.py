@@ -17,11 +17,12 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib.sessions.models import Session
-from django.db import OperationalError, transaction
+from django.db import IntegrityError, OperationalError, transaction
 from django.db.models import QuerySet, Sum
 from django.db.models.functions import Now
 
 from apps.audit.services import record
+from apps.core.transactions import LOST
 from apps.jobs import storage
 from apps.jobs.models import BatchFile, BatchJob, Blob, BulkTarget, IdempotencyKey
 from apps.jobs.services.removing import lock_to_remove, remove_jobs, unlink_duplicates
@@ -37,8 +38,8 @@ CHUNK_FILES = 100
 CHUNK_ROWS = 1000
 WORK_KEPT_FOR = timedelta(days=30)
 """How long background work that failed or was cancelled can still be gone on with."""
-HELD = {"40P01", "55P03"}
-"""PostgreSQL's codes for a deadlock and for a lock that did not come in time."""
+HELD = {*LOST, "55P03"}
+"""PostgreSQL's codes for what another was quicker in, and for a lock that did not come in time."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ def remove(
         for ids in _chunks(page):
             try:
                 part = _remove_chunk(jobs, ids)
-            except OperationalError as error:
+            except (OperationalError, IntegrityError) as error:
                 if getattr(error.__cause__, "sqlstate", "") not in HELD:
                     raise
                 logger.warning("%d jobs are in use and stay for now (%s)", len(ids), error)

@@ -14,6 +14,7 @@ from django.utils import timezone
 from apps.accounts.actor import Actor
 from apps.audit.services import record
 from apps.core.errors import NotFound
+from apps.core.transactions import repeated
 from apps.jobs.errors import FileRunning, JobFinished, JobUnfinished, NothingToDiscard
 from apps.jobs.models import BatchFile, BatchJob
 from apps.jobs.services import following
@@ -25,6 +26,7 @@ from apps.queue.models import Priority
 from apps.queue.states import READY, UNFINISHED, State
 
 
+@repeated
 def cancel_job(*, actor: Actor, job: BatchJob, only: Sequence[BatchFile] = ()) -> BatchJob:
     """Stops the job: waiting files at once, running ones as soon as their worker sees it.
 
@@ -53,6 +55,7 @@ def cancel_job(*, actor: Actor, job: BatchJob, only: Sequence[BatchFile] = ()) -
     return job
 
 
+@repeated
 def pause_job(
     *, actor: Actor, job: BatchJob, reason: str = "", only: Sequence[BatchFile] = ()
 ) -> BatchJob:
@@ -100,6 +103,7 @@ def _note_pause(job: BatchJob, actor: Actor, reason: str) -> None:
     )
 
 
+@repeated
 def resume_job(*, actor: Actor, job: BatchJob, only: Sequence[BatchFile] = ()) -> BatchJob:
     """Goes on with a paused job, or with paused files of one. Twice is once.
 
@@ -150,6 +154,7 @@ def _end_pause(job: BatchJob) -> None:
     )
 
 
+@repeated
 def prioritize_job(
     *, actor: Actor, job: BatchJob, priority: Priority, only: Sequence[BatchFile] = ()
 ) -> BatchJob:

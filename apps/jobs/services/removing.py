@@ -8,6 +8,7 @@ from django.db import transaction
 
 from apps.accounts.actor import Actor
 from apps.core.errors import NotFound
+from apps.core.transactions import repeated
 from apps.jobs import storage
 from apps.jobs.errors import JobUnfinished
 from apps.jobs.models import BatchFile, BatchJob, Blob, Checkpoint, FileResult
@@ -27,6 +28,7 @@ class Removed:
     blobs: frozenset[int]
 
 
+@repeated
 def delete_job(*, actor: Actor, job: BatchJob) -> None:
     """Deletes the job, its files, results, and bytes that nothing else uses.
 

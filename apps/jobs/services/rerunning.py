@@ -7,6 +7,7 @@ from django.db.models import Exists, F, OuterRef, Q
 from django.db.models.functions import Now
 
 from apps.accounts.actor import Actor
+from apps.core.transactions import repeated
 from apps.jobs import storage
 from apps.jobs.errors import JobUnfinished, NothingToRetry
 from apps.jobs.models import BatchFile, BatchJob, Checkpoint
@@ -51,6 +52,7 @@ def requeue_job(*, actor: Actor, job: BatchJob, only: Sequence[BatchFile] = ()) 
     return _run_again(actor, job, only, REQUEUE, states=states, nothing=nothing)
 
 
+@repeated
 def _run_again(
     actor: Actor,
     job: BatchJob,
