@@ -21,6 +21,7 @@ from apps.core.errors import DocmillError
 from apps.jobs.errors import MoreMatch, NothingMatches
 from apps.jobs.models import BatchFile, BatchJob, BulkTarget
 from apps.jobs.services.controlling import all_locked, locked
+from apps.jobs.services.reuse import lock_bytes
 from apps.jobs.verbs import FILE_VERBS, JOB_VERBS, Deed, Verb
 from apps.queue.handlers import Control, RunFailed, RunStopped
 from apps.queue.models import Priority, WorkItem
@@ -218,6 +219,7 @@ def _act(item: WorkItem, verb: Verb, actor: Actor, job: BatchJob, ids: set[UUID]
     told: dict[str, int] = {}
     try:
         with transaction.atomic():
+            lock_bytes(BatchFile.objects.filter(job=job))
             files = all_locked(job)
             current = locked(job)
             rows: Sequence[Row] = [current]

@@ -1,6 +1,7 @@
 """The same bytes at the same moment: read once, whoever brings, reads, controls or deletes them."""
 
 import random
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -21,6 +22,7 @@ from apps.jobs.services import (
     delete_job,
     pause_job,
     prioritize_job,
+    removing,
     requeue_job,
     resume_job,
     retry_job,
@@ -33,6 +35,7 @@ from tests.batches import SOMEBODY, Scripted, check_books, claimed, failure_of, 
 from tests.conftest import ApiFor
 from tests.jobs.containers import submit_files
 from tests.jobs.forms import accepted, part
+from tests.jobs.likes import killed_after_commit
 from tests.jobs.runs import fail_next, read_next
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("roomy")]
@@ -121,6 +124,40 @@ def test_who_brings_its_like_holds_up_no_file(acme: Organization) -> None:
     finally:
         other.close()
         connection.close()
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("verb", ["retry", "resume"])
+def test_nobody_begins_to_wait_for_what_is_being_deleted(
+    acme: Organization, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    owner = owner_of(acme)
+    waits = submit_files(acme, SAME)
+    if verb == "retry":
+        fail_next()
+    else:
+        pause_job(actor=owner, job=waits)
+    goes = submit_files(acme, SAME)
+    read_next()
+    is_let_go, has_begun = threading.Event(), threading.Event()
+    blobs_of = removing._blobs_of
+
+    def slowly(jobs: list[BatchJob]) -> set[int]:
+        is_let_go.set()
+        has_begun.wait(1)
+        return blobs_of(jobs)
+
+    def begin() -> None:
+        assert is_let_go.wait(5)
+        act = retry_job if verb == "retry" else resume_job
+        killed_after_commit(lambda: act(actor=owner, job=waits))
+        has_begun.set()
+
+    monkeypatch.setattr(removing, "_blobs_of", slowly)
+    together([lambda: delete_job(actor=owner, job=goes), begin])
+    BatchFileHandler.repair()
+    assert read_next().job_id == waits.pk
+    check_books()
 
 
 def test_many_at_once_in_orders_of_their_own(acme: Organization) -> None:

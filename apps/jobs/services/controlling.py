@@ -17,7 +17,7 @@ from apps.core.errors import NotFound
 from apps.core.transactions import repeated
 from apps.jobs.errors import FileRunning, JobFinished, JobUnfinished, NothingToDiscard
 from apps.jobs.models import BatchFile, BatchJob
-from apps.jobs.services import following
+from apps.jobs.services import following, reuse
 from apps.jobs.services.closing import close_if_done
 from apps.jobs.states import OPEN, JobState
 from apps.queue.doorbell import ring_on_commit
@@ -111,6 +111,7 @@ def resume_job(*, actor: Actor, job: BatchJob, only: Sequence[BatchFile] = ()) -
     """
     actor.require("update", "jobs", created_by_id=job.created_by_id)
     with transaction.atomic():
+        reuse.lock_bytes(BatchFile.objects.ready().filter(job=job, is_held=True))
         files = _unfinished(job, only, otherwise="There is nothing left to resume.")
         waiting = [file for file in files if file.state in READY and file.is_held]
         own = following.wait_for_likes([file for file in waiting if not file.waits_for_id])

@@ -12,7 +12,7 @@ from apps.jobs import storage
 from apps.jobs.errors import JobUnfinished, NothingToRetry
 from apps.jobs.models import BatchFile, BatchJob, Checkpoint
 from apps.jobs.operations import lane_of
-from apps.jobs.services import following
+from apps.jobs.services import following, reuse
 from apps.jobs.services.controlling import locked, note
 from apps.jobs.services.submitting import ranks_for
 from apps.jobs.states import CLOSED, COUNTERS, DUPLICATE, REJECTED, JobState
@@ -70,6 +70,7 @@ def _run_again(
     if only:
         chosen = chosen.filter(pk__in=[file.pk for file in only])
     with transaction.atomic():
+        reuse.lock_bytes(chosen)
         files = list(chosen.select_for_update(of=("self",), no_key=True).order_by("id"))
         current = locked(job)
         if len(files) < len(only):
