@@ -393,7 +393,7 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 3600.0,
         "options": {
             "label": "Clean up",
-            "does": "Removes jobs past their time, idempotency keys, sessions and old bulk actions.",
+            "does": "Removes jobs past their time, old bulk actions, request keys and sessions.",
         },
     },
     "remove_orphans": {

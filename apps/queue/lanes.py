@@ -13,6 +13,9 @@ from apps.queue.handlers import handler_classes
 from apps.queue.models import FairShare, Lane, LeasedRow, Pause, in_seconds
 
 HEAVY = "heavy"
+NEAR = 50
+"""Rows at the front of a line that are looked at for where it is: a submission must not read all
+that a paused organization has waiting."""
 
 
 def lane_names() -> list[str]:
@@ -100,7 +103,7 @@ def take_ranks(
     share, _ = FairShare.objects.select_for_update().get_or_create(
         organization=organization, lane=lane, priority=priority
     )
-    start = max(share.last_rank, _reached(model, lane, priority))
+    start = max(share.last_rank, _reached(model, lane, priority, near=NEAR))
     FairShare.objects.filter(pk=share.pk).update(last_rank=start + count)
     return [start + position for position in range(1, count + 1)]
 
@@ -121,14 +124,21 @@ def catch_up(rows: QuerySet[Any], *, organization: Organization, lane: str, prio
     FairShare.objects.filter(pk=share.pk, last_rank__lt=last).update(last_rank=last)
 
 
-def _reached(model: type[LeasedRow], lane: str, priority: int) -> float:
-    """The rank behind which a new row stands beside what is next in line. Organizations that are
-    paused stand still, and the line does not: what they have waiting says nothing about it."""
+def _reached(model: type[LeasedRow], lane: str, priority: int, *, near: int | None = None) -> float:
+    """The rank behind which a new row stands beside what is next in line.
+
+    Organizations that are paused stand still and the line does not: what they have waiting says
+    nothing about it. Where nothing else is found among the first `near`, what runs does, and else
+    the end of the line.
+    """
     paused = Pause.objects.in_force().filter(lane__in=("", lane)).exclude(organization=None)
-    waiting = model.objects.claimable(lane).filter(priority=priority).order_by()
-    waiting = waiting.exclude(organization__in=paused.values("organization"))
-    next_rank = waiting.aggregate(rank=Min("fair_rank"))["rank"]
+    waiting = model.objects.claimable(lane).filter(priority=priority)
+    if near is not None:
+        waiting = model.objects.filter(pk__in=waiting.values("pk")[:near])
+    others = waiting.order_by().exclude(organization__in=paused.values("organization"))
+    next_rank = others.aggregate(rank=Min("fair_rank"))["rank"]
     if next_rank is not None:
         return float(next_rank) - 1
+    running = model.objects.running().filter(lane=lane, priority=priority).order_by()
     given = FairShare.objects.filter(lane=lane).aggregate(rank=Max("last_rank"))["rank"]
-    return float(given or 0.0)
+    return float(running.aggregate(rank=Max("fair_rank"))["rank"] or given or 0.0)
