@@ -263,7 +263,7 @@ def test_a_killed_keeper_takes_its_command_along(first_run: Up) -> None:
 def test_killed_leaves_nothing_and_starts_again_as_before(start: Callable[..., Up]) -> None:
     up = start().wait_until_ready()
     eventually(lambda: len(up.pids_of("granian")) == 3)
-    eventually(lambda: len(up.pids_of("manage.py work")) == 4)
+    eventually(lambda: len(up.pids_of("manage.py work")) == 2 + 5)
     key = (up.data / "api_key").read_text()
     up.process.kill()
     up.assert_nothing_left()

@@ -29,11 +29,11 @@ def wait_for_likes(
     files: Sequence[BatchFile], *, but_of: BatchJob | None = None
 ) -> list[BatchFile]:
     """Of stored files that are about to be read, those that need to be: the others wait for their
-    like, which was read or is going to be; for none of `but_of`, which is about to go. The files
-    are locked, and of one organization."""
+    like, which was read or is going to be (of new ones the next in line); for none of `but_of`,
+    which is about to go. The files are locked, and of one organization."""
     known = {key: like for key, like in likes_of(files).items() if like.job_id != _pk(but_of)}
     followers = []
-    for file in files:
+    for file in sorted(files, key=lambda file: (file.priority, file.fair_rank, file.pk)):
         if file.work_key and known.setdefault(file.work_key, file) is not file:
             file.waits_for, file.is_held = known[file.work_key], True
             followers.append(file)
