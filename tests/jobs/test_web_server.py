@@ -167,7 +167,9 @@ def test_memory_stays_flat_while_receiving_and_while_sending(serve: Serve, data_
         done.set()
         watcher.join()
     grown = (peak[0] - idle) / MEGABYTE
-    assert grown < 2 * megabytes, f"{grown:.0f} MB more than idle for a batch of {length / MEGABYTE:.0f} MB"
+    assert grown < 2 * megabytes, (
+        f"{grown:.0f} MB more than idle for a batch of {length / MEGABYTE:.0f} MB"
+    )
     assert peak[0] < 200 * MEGABYTE
 
 
