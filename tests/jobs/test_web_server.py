@@ -23,7 +23,7 @@ from tests.jobs.forms import BOUNDARY, assert_nothing_stored, body_of, part, sto
 from tests.jobs.serving import Web, answer_of, told
 from tests.processes import eventually
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("web-server")]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 MEGABYTE = 1024 * 1024
 Serve = Callable[..., Web]
