@@ -12,6 +12,8 @@
 
 export PYTHON
 export UV_PYTHON_DOWNLOADS := never
+# Without the compiled files each of the many processes that tests start compiles all it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 UV := .tools/bin/uv
 PY := .venv/bin/python
@@ -110,7 +112,7 @@ PIP_OPTIONS := --quiet --disable-pip-version-check --root-user-action ignore --n
 
 # uv is quick; pip knows the proxies and certificates that someone may have set up for it alone.
 define sync
-@$(UV) pip sync --quiet --require-hashes --python $(PY) $(1) || { \
+@$(UV) pip sync --quiet --compile-bytecode --require-hashes --python $(PY) $(1) || { \
 	echo "uv could not fetch them; trying with pip, which takes longer"; \
 	python=$$(.ci/find-python) && "$$python" -m pip --python $(PY) install $(PIP_OPTIONS) -r $(1); }
 endef

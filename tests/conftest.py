@@ -37,6 +37,13 @@ def _static_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _cheap_passwords() -> Iterator[None]:
+    """Argon2 takes 0.3 s for a sign-in, which is its purpose; tests/web/test_sessions.py has it."""
+    with override_settings(PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"]):
+        yield
+
+
 @pytest.fixture
 def acme(db: None) -> Organization:
     owner = create_user(email="alice@example.com", password=None, name="Alice")

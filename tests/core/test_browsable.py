@@ -15,6 +15,7 @@ from tests.conftest import ClientFor
 from tests.core.urls import SECRET
 
 pytestmark = [
+    pytest.mark.once,
     pytest.mark.urls("tests.core.urls"),
     pytest.mark.django_db,
     pytest.mark.once,

@@ -21,7 +21,7 @@ from tests.data.make.bombs import pdf_with_stream, png_of_side, xlsx_of_rows, zi
 from tests.processes import BASE_DIR, Process, eventually
 
 # It brings its own database and Valkey: the same in every pass.
-pytestmark = [pytest.mark.once, pytest.mark.xdist_group("up"), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.once, pytest.mark.timeout(180)]
 
 READY = "Ctrl-C stops everything."
 NOTHING_LEFT_SECONDS = 5.0
@@ -263,7 +263,7 @@ def test_a_killed_keeper_takes_its_command_along(first_run: Up) -> None:
 def test_killed_leaves_nothing_and_starts_again_as_before(start: Callable[..., Up]) -> None:
     up = start().wait_until_ready()
     eventually(lambda: len(up.pids_of("granian")) == 3)
-    eventually(lambda: len(up.pids_of("manage.py work")) == 4)
+    eventually(lambda: len(up.pids_of("manage.py work")) == 2 + 5)
     key = (up.data / "api_key").read_text()
     up.process.kill()
     up.assert_nothing_left()

@@ -21,7 +21,7 @@ from tests.conftest import ClientFor
 from tests.jobs.forms import accepted, field, part
 from tests.jobs.runs import fail_next, read_next
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.once, pytest.mark.django_db]
 
 HTML = {"Accept": "text/html"}
 JOBS = "/api/batch/jobs"

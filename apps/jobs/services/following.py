@@ -27,8 +27,8 @@ REPAIR_BATCH = 200
 
 def wait_for_likes(files: Sequence[BatchFile], *, but_of: Collection[UUID] = ()) -> list[BatchFile]:
     """Of stored files that are about to be read, those that need to be: the others wait for their
-    like, which was read or is going to be; for none of the jobs `but_of`, which are about to go.
-    The files are locked, and of one organization."""
+    like, which was read or is going to be (of new ones the next in line); for none of the jobs
+    `but_of`, which are about to go. The files are locked, and of one organization."""
     known = {key: like for key, like in likes_of(files).items() if like.job_id not in but_of}
     followers = []
     for file in sorted(files, key=_place):
