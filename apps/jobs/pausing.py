@@ -66,6 +66,14 @@ def pauses_of_queue(organization_id: UUID) -> list[QueuePause]:
     return _told(organization_id, list(Pause.objects.concerning([organization_id])))
 
 
+def was_an_operators(pause: QueuePause) -> bool:
+    """Whether it is the organization's pause of every lane, which its owners may have made
+    themselves, and none of them did. Docmill pauses no organization by itself: where nobody is
+    named, it came from the command line of its own machine."""
+    is_whole = pause.scope == "organization" and not pause.lane
+    return is_whole and pause.by in (OPERATOR, None)
+
+
 def is_held(file: BatchFile, pauses: Iterable[QueuePause]) -> bool:
     """Whether `file` waits because somebody paused it or its job, or one of `pauses` holds it; one
     that waits for another file alone is not held."""
