@@ -13,6 +13,7 @@ from apps.core.ids import uuid7
 from apps.jobs import bulk
 from apps.jobs.models import BatchJob, BulkTarget
 from apps.queue.models import WorkItem
+from apps.queue.work_items import submit_work
 from tests.batches import submit
 from tests.jobs.bulk_requests import fields_of, many, organizations, request, work
 from tests.jobs.runs import fail_next
@@ -97,6 +98,29 @@ def test_who_may_not_is_not_let(acme: Organization, permissions: tuple[str, ...]
     form = {"key": str(uuid7()), "up_to": str(uuid7()), "shown": "1"}
     assert client.get(url).status_code == client.post(url, form).status_code == 403
     assert not WorkItem.objects.exists()
+
+
+def test_a_preview_shows_nothing_that_its_list_does_not(acme: Organization) -> None:
+    """Files are acted on by who may change jobs, which is no leave to see the files."""
+    submit(acme, "one")
+    client = staff("change_batchjob")
+    url = f"{list_of('batchfile')}bulk/cancel/"
+    form = {"key": str(uuid7()), "up_to": str(uuid7()), "shown": "1"}
+    assert client.get(url).status_code == client.post(url, form).status_code == 403
+    assert not WorkItem.objects.exists()
+    User.objects.get(email="staff@example.com").user_permissions.add(
+        Permission.objects.get(codename="view_batchfile")
+    )
+    assert client.get(url).status_code == 200
+
+
+def test_the_list_of_work_names_nobody_whose_work_it_does_not_show(alice: User) -> None:
+    client, works = staff(), reverse("admin:queue_workitem_changelist")
+    query = {"requested_by__id__exact": str(alice.pk)}
+    assert "alice@example.com" not in client.get(works, query).content.decode()
+    submit_work(by=alice, kind="jobs.bulk", title="Hers", payload={})
+    assert "alice@example.com" not in client.get(works, query).content.decode()
+    assert "alice@example.com" in superuser().get(works, query).content.decode()
 
 
 def test_who_lost_the_permission_meanwhile_is_not_obeyed(acme: Organization) -> None:

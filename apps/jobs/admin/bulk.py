@@ -103,7 +103,7 @@ class BulkAdmin(ServiceAdmin):
         verb = bulk.VERBS[self.bulk_of].get(operation)
         if verb is None:
             raise Http404
-        if not request.user.has_perm(verb.permission):
+        if not (self.has_view_permission(request) and request.user.has_perm(verb.permission)):
             raise PermissionDenied
         form = Confirmation(request.POST if request.method == "POST" else None)
         try:
