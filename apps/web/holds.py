@@ -4,7 +4,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from apps.jobs.models import BatchFile
-from apps.jobs.pausing import Paused, QueuePause, is_held, pauses_of_jobs, pauses_of_queue
+from apps.jobs.pausing import (
+    Paused,
+    QueuePause,
+    pause_of_file,
+    pauses_of_jobs,
+    pauses_of_queue,
+)
 from apps.jobs.states import JobState
 from apps.queue.states import READY, State
 
@@ -21,7 +27,11 @@ class Hold:
 
 
 def hold_of_job(paused: Paused) -> Hold:
-    return Hold("The job is paused", paused.by or "", paused.reason, paused.since)
+    return _hold("The job is paused", paused)
+
+
+def _hold(what: str, paused: Paused) -> Hold:
+    return Hold(what, paused.by or "", paused.reason, paused.since)
 
 
 def hold_of_queue(pause: QueuePause) -> Hold:
@@ -32,11 +42,10 @@ def holds_of_file(file: BatchFile) -> list[Hold]:
     """What is said of every pause that holds the waiting `file` back, its own first."""
     if file.state not in READY:
         return []
-    paused = pauses_of_jobs([file.job]).get(file.job_id)
     found = [each for each in pauses_of_queue(file.organization_id) if each.holds(file.lane)]
-    own = [hold_of_job(paused)] if paused else []
-    if not paused and is_held(file, ()):
-        own = [Hold("This file is paused", "", "", None)]
+    own = [hold_of_job(paused) for paused in pauses_of_jobs([file.job]).values()]
+    if paused := pause_of_file(file):
+        own = [_hold("This file is paused", paused)]
     return [*own, *map(hold_of_queue, found)]
 
 
