@@ -25,7 +25,7 @@ from apps.core.admin import url_of
 from apps.core.admin_actions import ServiceAction, ServiceAdmin
 from apps.core.errors import DocmillError
 from apps.jobs import bulk
-from apps.jobs.models import BatchFile, BatchJob
+from apps.jobs.models import CONTAINERS, BatchFile, BatchJob
 from apps.jobs.verbs import Deed, Verb
 
 NO_FILTER = (PAGE_VAR, ORDER_VAR, ALL_VAR, ERROR_FLAG)
@@ -72,7 +72,10 @@ def _perform(verb: Verb, user: User, *rows: BatchJob | BatchFile) -> None:
 
 
 def _together(verb: Verb, row: BatchJob | BatchFile) -> Hashable:
-    return (row.job_id, verb.fits(row)) if isinstance(row, BatchFile) else row.pk
+    if not isinstance(row, BatchFile):
+        return row.pk
+    is_spared = verb.spares_opened and row.kind in CONTAINERS and row.members.exists()
+    return row.job_id, verb.fits(row), is_spared
 
 
 class BulkAdmin(ServiceAdmin):

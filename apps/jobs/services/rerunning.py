@@ -71,7 +71,7 @@ def _run_again(
         files = list(chosen.select_for_update(of=("self",), no_key=True).order_by("id"))
         current = locked(job)
         if len(files) < len(only):
-            raise NothingToRetry(_why_not(only, files))
+            raise NothingToRetry(_why_not(only, files, action))
         if current.state not in CLOSED:
             raise JobUnfinished("Wait for the job to finish, or cancel it first.")
         if not files:
@@ -86,12 +86,16 @@ def _run_again(
     return job
 
 
-def _why_not(only: Sequence[BatchFile], files: list[BatchFile]) -> str:
+def _why_not(only: Sequence[BatchFile], files: list[BatchFile], action: str) -> str:
     """Why the first of `only` that is not among `files` cannot be run again."""
     state = next(file.state for file in only if file not in files)
     if state == State.QUARANTINED:
         return "The file is quarantined: an owner or admin of the organization can run it again."
-    return f"The file is {state}: only failed and cancelled ones can be run again."
+    if action != REQUEUE:
+        return f"The file is {state}: only failed and cancelled ones can be run again."
+    if state == State.SUCCEEDED:
+        return "The file was opened: what was found in it can be read again itself."
+    return f"The file is {state}: only what has ended, and has bytes, can be read again."
 
 
 def _reopen(job: BatchJob, files: list[BatchFile]) -> None:
