@@ -117,7 +117,7 @@ def _live(actor: Actor, file: BatchFile) -> dict[str, Any]:
         "holds": holds,
         "soon": soon(file.available_at),
         "percent": int(file.progress * 100),
-        "trouble": trouble_of(file),
+        "trouble": trouble_of(file, is_paused=bool(holds)),
         "attempts": attempts_of(actor, file),
         "token": _token(file, state, holds),
         **_control(actor, file),

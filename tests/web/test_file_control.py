@@ -22,7 +22,7 @@ from apps.queue.settle import fail
 from tests.batches import SOMEBODY, claimed, failure_of, owner_of, submit
 from tests.conftest import ClientFor
 from tests.jobs.containers import submit_files
-from tests.jobs.runs import read_next
+from tests.jobs.runs import fail_next, read_next
 from tests.web.file_pages import only_file, shown, words
 
 HTMX = {"HX-Request": "true"}
@@ -95,6 +95,18 @@ def test_a_file_tells_what_holds_it(alice_web: Client, acme: Organization) -> No
     assert "This file is paused by Alice <b>Blurred</b>" in words(shown(alice_web, file))
     pause(by=None, lane="default", reason="Storage failed")
     assert "The lane default is paused: Storage failed" in words(shown(alice_web, file))
+
+
+def test_what_failed_and_is_held_is_tried_again_once_it_is_resumed(
+    alice_web: Client, acme: Organization
+) -> None:
+    job = submit(acme, "text")
+    file = fail_next(FailureClass.TRANSIENT)
+    assert "It is tried again in less than a minute: retry 1 of 3." in words(shown(alice_web, file))
+    pause_job(actor=owner_of(acme), job=job)
+    text = words(shown(alice_web, file))
+    assert "It is tried again once it is resumed: retry 1 of 3." in text
+    assert "in less than a minute" not in text
 
 
 # --- what can be done ---------------------------------------------------------------------------
