@@ -1,8 +1,10 @@
 """What is paused, in words for people: by whom, why, since when, and what comes of it."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
+from apps.accounts.models import Organization
 from apps.jobs.models import BatchFile
 from apps.jobs.pausing import (
     Paused,
@@ -36,6 +38,13 @@ def _hold(what: str, paused: Paused) -> Hold:
 
 def hold_of_queue(pause: QueuePause) -> Hold:
     return Hold(_what(pause), pause.by or "", pause.reason, pause.since, pause.until)
+
+
+def holds_of_lanes(organization: Organization, lanes: Collection[str]) -> list[Hold]:
+    """What is said of every pause of the queue that holds back what the organization has waiting
+    in any of `lanes`."""
+    found = pauses_of_queue(organization.pk) if lanes else []
+    return [hold_of_queue(each) for each in found if any(map(each.holds, lanes))]
 
 
 def holds_of_file(file: BatchFile) -> list[Hold]:
