@@ -123,12 +123,18 @@ def test_the_list_of_work_names_nobody_whose_work_it_does_not_show(alice: User) 
     assert "alice@example.com" in superuser().get(works, query).content.decode()
 
 
-def test_who_lost_the_permission_meanwhile_is_not_obeyed(acme: Organization) -> None:
+@pytest.mark.parametrize("is_staff_still", [True, False])
+def test_who_lost_the_permission_meanwhile_is_not_obeyed(
+    acme: Organization, is_staff_still: bool
+) -> None:
     submit(acme, "one")
     client = staff("change_batchjob")
     answer = request(client, "batchjob", "cancel")
     assert answer.status_code == 200, "who asked for it sees how far it is"
-    User.objects.get(email="staff@example.com").user_permissions.clear()
+    user = User.objects.get(email="staff@example.com")
+    if is_staff_still:
+        user.user_permissions.clear()
+    User.objects.filter(pk=user.pk).update(is_staff=is_staff_still)
     item = work()
     assert (item.state, item.error_code) == ("failed", "bulk.not_allowed")
     assert BatchJob.objects.get().state == "queued"

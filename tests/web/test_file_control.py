@@ -195,6 +195,8 @@ def test_forms_need_their_token(alice: User, acme: Organization, client_for: Cli
     strict.handler.enforce_csrf_checks = True
     for verb in ("cancel", "pause", "resume", "requeue", "retry"):
         assert strict.post(f"/files/{file.pk}/{verb}").status_code == 403
+        if verb != "pause":
+            assert strict.get(f"/files/{file.pk}/{verb}").status_code == 405
     assert state_of(file) == "queued"
     assert not file.is_held
 

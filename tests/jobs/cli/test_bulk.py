@@ -5,6 +5,7 @@ from datetime import timedelta
 from unittest.mock import patch
 
 import pytest
+from django.contrib.auth.models import Permission
 from django.utils import timezone
 
 from apps.accounts.models import Organization, User
@@ -93,6 +94,18 @@ def test_by_time_and_priority(run: Run, root: User, acme: Organization) -> None:
     answer = run("bulk", "keep", "--created-after", day, "--priority", "high", "--dry-run")
     assert answer.out.startswith(f"Keep: 0 jobs, priority high, created after {day[:10]}")
     assert not BatchJob.objects.get(pk=new.pk).is_kept
+    answer = run("bulk", "keep", "--created-after", day, "--dry-run")
+    assert answer.out.startswith(f"Keep: 1 job, created after {day[:10]}")
+
+
+def test_the_permission_alone_makes_nobody_an_operator(
+    run: Run, root: User, acme: Organization, bob: User
+) -> None:
+    submit(acme, "text")
+    bob.user_permissions.add(Permission.objects.get(codename="change_batchjob"))
+    answer = run("bulk", "cancel", "--user", bob.email, "--yes")
+    assert (answer.code, WorkItem.objects.count()) == (2, 0)
+    assert "bob@example.com may not do this" in answer.err
 
 
 @pytest.mark.parametrize(
