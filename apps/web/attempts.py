@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from apps.accounts.actor import Actor
-from apps.core.sealing import Unsealable
+from apps.core.sealing import Unsealable, without
 from apps.jobs.models import BatchFile, FileAttempt
 from apps.jobs.services import options_of
 from apps.queue.models import WorkerNode
@@ -71,5 +71,4 @@ def _password(file: BatchFile) -> str:
 
 def _shown(traceback: str, hidden: str) -> str:
     """Its end, without the documents' password: errors that nobody foresaw may quote anything."""
-    traceback = traceback.replace(hidden, "***") if hidden else traceback
-    return traceback[-MAX_TRACEBACK:]
+    return without(hidden, traceback)[-MAX_TRACEBACK:]

@@ -25,6 +25,8 @@ from tests.jobs.containers import submit_files
 from tests.jobs.runs import fail_next, read_next
 from tests.web.file_pages import only_file, shown, words
 
+PASSWORD = "open\\<sesame>"
+"""It is quoted with two backslashes."""
 HTMX = {"HX-Request": "true"}
 
 
@@ -235,9 +237,9 @@ def test_only_who_may_change_the_job_is_offered_anything(
 def failed(acme: Organization) -> BatchFile:
     """A file whose attempt ended with a traceback that quotes the documents' password."""
     job = submit(acme, "text")
-    BatchJob.objects.filter(pk=job.pk).update(sealed_password=sealed("open <sesame>"))
+    BatchJob.objects.filter(pk=job.pk).update(sealed_password=sealed(PASSWORD))
     file = claimed()
-    trace = "Traceback: ValueError: cannot open with 'open <sesame>' <here>"
+    trace = f"Traceback: ValueError: cannot open with {PASSWORD!r} <here> nor {PASSWORD} <there>"
     assert fail(BatchFileHandler, file, failure_of(FailureClass.PERMANENT, traceback=trace))
     return file
 
@@ -255,7 +257,7 @@ def test_a_traceback_is_folded_and_hides_the_password(alice_web: Client, failed:
     assert "sesame" in FileAttempt.objects.get().traceback, "the page hides it, whoever wrote it"
     page = shown(alice_web, failed)
     assert "<summary>Traceback</summary>" in page
-    assert "cannot open with &#x27;***&#x27; &lt;here&gt;" in page
+    assert "cannot open with &#x27;***&#x27; &lt;here&gt; nor *** &lt;there&gt;" in page
     assert "sesame" not in page
 
 
