@@ -88,6 +88,11 @@ class Preview:
     organizations: list[tuple[str, int]]
     first: list[Row]
 
+    @property
+    def elsewhere(self) -> int:
+        """How many are of organizations that are not among the largest."""
+        return self.count - sum(count for _, count in self.organizations)
+
 
 def preview(matching: Matching) -> Preview:
     """A fixed number of queries, each over COUNT_LIMIT rows at most."""

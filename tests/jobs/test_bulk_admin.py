@@ -206,6 +206,27 @@ def test_a_preview_takes_a_fixed_number_of_queries(operator: Client) -> None:
     assert counts[0] == counts[-1] <= 14
 
 
+def test_what_is_of_smaller_organizations_is_not_left_out(
+    operator: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk, "TOP_SHOWN", 1)
+    for branch, count in zip(organizations(3), (1, 3, 1), strict=True):
+        many(branch, count)
+    html = operator.get(f"{list_of('batchjob')}bulk/keep/").content.decode()
+    assert "<dd>3 of Branch 1, 2 of others</dd>" in html
+
+
+def test_a_confirmation_that_is_not_valid_is_told_of(operator: Client, acme: Organization) -> None:
+    submit(acme, "one")
+    url = f"{list_of('batchjob')}bulk/cancel/"
+    form = fields_of(operator.get(url))
+    answer = operator.post(url, form | {"reason": "x" * 201})
+    [message] = told(answer)
+    assert message.startswith("Nothing was done. Ensure this value has at most 200 characters")
+    assert "Cancel: 1 batch job" in answer.content.decode()
+    assert not WorkItem.objects.exists()
+
+
 def test_a_large_number_is_not_counted_to_its_end(
     operator: Client, acme: Organization, monkeypatch: pytest.MonkeyPatch
 ) -> None:

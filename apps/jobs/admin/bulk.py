@@ -112,6 +112,9 @@ class BulkAdmin(ServiceAdmin):
         try:
             if form.is_bound and form.is_valid():
                 return self._request(request, verb, form.cleaned_data)
+            if form.is_bound:
+                told = " ".join(str(each) for errors in form.errors.values() for each in errors)
+                self.message_user(request, f"Nothing was done. {told}", messages.WARNING)
             matching = self._matching(request)
         except IncorrectLookupParameters:
             return HttpResponseRedirect(f"{self._list_url()}?{ERROR_FLAG}=1")

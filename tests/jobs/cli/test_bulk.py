@@ -58,6 +58,27 @@ def test_it_queues_and_says_what(run: Run, root: User, acme: Organization) -> No
     assert AuditEntry.objects.get(action="job.cancel").actor_name == root.email
 
 
+@pytest.mark.parametrize(("reply", "is_asked_for"), [("y", True), ("YES", True), ("", False)])
+def test_the_question_is_no_part_of_the_answer(
+    run: Run,
+    root: User,
+    acme: Organization,
+    monkeypatch: pytest.MonkeyPatch,
+    reply: str,
+    is_asked_for: bool,
+) -> None:
+    submit(acme, "text")
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("builtins.input", lambda *_: reply)
+    answer = run("bulk", "cancel", "--json")
+    assert "Cancel: 1 job? [y/N]" in answer.err
+    assert WorkItem.objects.exists() is is_asked_for
+    if is_asked_for:
+        assert json.loads(answer.out)["total"] == 1
+    else:
+        assert (answer.out, answer.code) == ("", 2)
+
+
 def test_it_waits_and_tells_what_came_of_it(run: Run, root: User, acme: Organization) -> None:
     submit(acme, "text")
     read_next()
@@ -118,6 +139,7 @@ def test_the_permission_alone_makes_nobody_an_operator(
         (["cancel", "--user", "bob@example.com", "--yes"], "bob@example.com may not do this"),
         (["cancel", "--user", "nobody@example.com", "--yes"], "There is no active user"),
         (["cancel", "--state", "failed", "--yes"], "Nothing matches any more."),
+        (["cancel", "--reason", "x" * 201, "--yes"], "reason takes at most 200 characters."),
         (["cancel", "--created-before", "soon"], "a time such as 2026-01-31"),
     ],
 )
