@@ -23,6 +23,7 @@ from tests.batches import SOMEBODY, claimed, failure_of, owner_of, submit
 from tests.conftest import ClientFor
 from tests.jobs.containers import submit_files
 from tests.jobs.runs import fail_next, read_next
+from tests.operators import page_of, superuser
 from tests.web.file_pages import only_file, shown, words
 
 PASSWORD = "open\\<sesame>"
@@ -259,6 +260,9 @@ def test_a_traceback_is_folded_and_hides_the_password(alice_web: Client, failed:
     assert "<summary>Traceback</summary>" in page
     assert "cannot open with &#x27;***&#x27; &lt;here&gt; nor *** &lt;there&gt;" in page
     assert "sesame" not in page
+    in_admin = superuser().get(page_of(FileAttempt.objects.get())).content.decode()
+    assert "cannot open with &#x27;***&#x27; &lt;here&gt;" in in_admin
+    assert "sesame" not in in_admin
 
 
 def test_tracebacks_are_for_those_who_may_change_the_job(
