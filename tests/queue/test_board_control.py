@@ -47,6 +47,7 @@ def test_a_lane_is_paused_after_a_question_and_resumed_after_another(
     submit(acme, "text")
     asked = operator.get(PAUSE, {"lane": "default"})
     assert '<option value="default" selected>' in asked.content.decode()
+    assert "background work are not held back" in asked.content.decode()
     assert not Pause.objects.exists()
 
     answer = send(operator, lane="default", reason="The scanner is repaired")
