@@ -216,6 +216,24 @@ def test_what_is_of_smaller_organizations_is_not_left_out(
     assert "<dd>3 of Branch 1, 2 of others</dd>" in html
 
 
+def test_what_strangers_typed_is_text_in_a_preview_and_of_its_work(
+    operator: Client, acme: Organization
+) -> None:
+    Organization.objects.update(name="<b>Acme</b>")
+    submit(acme, "one")
+    BatchJob.objects.update(name="<b>May</b>")
+    query = "?q=%3Cb%3EMay"
+    shown = operator.get(f"{list_of('batchjob')}bulk/keep/{query}").content.decode()
+    page = request(operator, "batchjob", "keep", query, reason="<b>Why</b>").content.decode()
+    assert "1 of &lt;b&gt;Acme&lt;/b&gt;" in shown
+    assert "<dd>search &lt;b&gt;May</dd>" in shown
+    assert "&lt;b&gt;Why&lt;/b&gt;" in page
+    assert "<dt>q</dt><dd>&lt;b&gt;May</dd>" in page
+    for html in (shown, page):
+        for raw in ("<b>Acme", "<b>May", "<b>Why"):
+            assert raw not in html
+
+
 def test_a_confirmation_that_is_not_valid_is_told_of(operator: Client, acme: Organization) -> None:
     submit(acme, "one")
     url = f"{list_of('batchjob')}bulk/cancel/"

@@ -144,6 +144,8 @@ def test_one_file_is_paused_with_a_reason_and_resumed(
         assert "Pause this file?" in html
         assert 'name="reason" maxlength="200"' in html
         assert f'href="/files/{file.pk}" data-close' in html
+        form = html.split(f'action="/files/{file.pk}/pause"')[1].split("</form>")[0]
+        assert 'name="csrfmiddlewaretoken"' in form
     file.refresh_from_db()
     assert not file.is_held, "a look changes nothing"
     answer = alice_web.post(f"/files/{file.pk}/pause", {"reason": "Wrong scan"}, follow=True)
@@ -155,6 +157,15 @@ def test_one_file_is_paused_with_a_reason_and_resumed(
     assert alice_web.get(f"/files/{file.pk}/resume").status_code == 405
     assert post(alice_web, file, "resume") == ["The file goes on."]
     assert claimed().pk == file.pk
+
+
+def test_each_file_tells_its_own_latest_pause(alice_web: Client, acme: Organization) -> None:
+    job = submit(acme, "one", "two")
+    first, second = BatchFile.objects.order_by("position")
+    for file, reason in ((first, "Old"), (first, "Blurred"), (second, "Upside down")):
+        pause_job(actor=owner_of(acme), job=job, only=[file], reason=reason)
+    for file, reason in ((first, "Blurred"), (second, "Upside down")):
+        assert f"This file is paused by Alice {reason} " in words(shown(alice_web, file))
 
 
 def test_what_runs_or_has_ended_is_not_said_to_be_paused(

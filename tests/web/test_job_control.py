@@ -108,10 +108,10 @@ def test_a_pause_of_the_queue_is_told_where_it_holds_something(
 
 def test_two_pauses_are_told_together(alice_web: Client, acme: Organization) -> None:
     job = submit(acme, "text")
-    pause_job(actor=owner_of(acme), job=job, reason="Wrong scans")
+    pause_job(actor=owner_of(acme), job=job, reason="<b>Wrong</b> scans")
     pause(by=None, lane="default", reason="Storage failed")
     text = text_of(shown(alice_web, job))
-    assert "Paused The job is paused by Alice : Wrong scans" in text
+    assert "Paused The job is paused by Alice : &lt;b&gt;Wrong&lt;/b&gt; scans" in text
     assert "The lane default is paused: Storage failed" in text
 
 
