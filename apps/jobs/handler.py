@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, F, OuterRef
 
-from apps.core.sealing import Unsealable
+from apps.core.sealing import Unsealable, without
 from apps.jobs import antivirus, checkpoints, extractions, members, storage
 from apps.jobs.errors import StorageFull
 from apps.jobs.extractions import StoredExtraction
@@ -140,8 +140,8 @@ class BatchFileHandler(Handler):
         return Failure(
             FAILURE_CLASSES.get(type(error), FailureClass.TRANSIENT),
             error.code,
-            _without(password, error.detail),
-            traceback=_without(
+            without(password, error.detail),
+            traceback=without(
                 password, getattr(error, "traceback", "") or getattr(error, "stderr", "")
             ),
             retry_after=getattr(error, "retry_after", None),
@@ -234,10 +234,6 @@ def _options(job: BatchJob) -> Options:
 
 def _no_room(full: StorageFull) -> Failure:
     return Failure(FailureClass.INFRA, "queue.storage", full.detail, retry_after=full.retry_after)
-
-
-def _without(password: str, text: str) -> str:
-    return text.replace(password, "***") if password else text
 
 
 def _put_in_place(file: BatchFile, stored: StoredExtraction) -> None:

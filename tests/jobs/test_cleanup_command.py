@@ -116,8 +116,8 @@ def test_older_than_goes_by_the_end_of_the_job(acme: Organization) -> None:
     kept = cancelled(acme, "kept")
     keep_job(actor=owner_of(acme), job=kept, kept=True)
     assert list(older_than(timedelta(days=7))) == [old]
-    assert run("--older-than", 7)["jobs"] == 1
-    assert run("--older-than", 0)["jobs"] == 1
+    assert run("--older-than", 7, "--yes")["jobs"] == 1
+    assert run("--older-than", 0, "--yes")["jobs"] == 1
     assert BatchJob.objects.get() == kept
     assert new not in BatchJob.objects.all()
 
@@ -135,6 +135,15 @@ def test_what_was_promised_for_longer_goes_after_a_question(
         with pytest.raises(CommandError, match=r"Nothing was removed\."):
             run("--older-than", 0)
     assert BatchJob.objects.exists() is not goes
+
+
+def test_where_nobody_can_be_asked_nothing_goes_early(acme: Organization) -> None:
+    cancelled(acme, "text")
+    with pytest.raises(CommandError, match="give --yes, or --dry-run"):
+        run("--older-than", 0)
+    assert run("--older-than", 0, "--dry-run")["jobs"] == 1
+    assert run()["jobs"] == 0, "what was promised is no question"
+    assert BatchJob.objects.exists()
 
 
 def test_the_command_speaks_in_sentences(acme: Organization) -> None:

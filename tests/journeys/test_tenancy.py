@@ -60,6 +60,7 @@ DETAILS = {
 SEARCHABLE = {"api/batch/files/<uuid:file_id>/searchable": ["GET"]}
 PICTURES = {"api/batch/files/<uuid:file_id>/pages/<int:number>/image": ["GET"]}
 """Both as DETAILS are, but texts, which the files here are, have none."""
+FILE_VERBS = ("cancel", "resume", "retry", "requeue")
 PAGES = {"": ["GET"], "jobs": ["GET"], "jobs/new": ["GET", "POST"]}
 PAGE_DETAILS = {
     "jobs/<uuid:job_id>": ["GET"],
@@ -75,9 +76,8 @@ PAGE_DETAILS = {
     "jobs/<uuid:job_id>/delete": ["GET", "POST"],
     "files/<uuid:file_id>": ["GET"],
     "files/<uuid:file_id>/live": ["GET"],
-    "files/<uuid:file_id>/cancel": ["POST"],
-    "files/<uuid:file_id>/retry": ["POST"],
-    "files/<uuid:file_id>/requeue": ["POST"],
+    "files/<uuid:file_id>/pause": ["GET", "POST"],
+    **{f"files/<uuid:file_id>/{verb}": ["POST"] for verb in FILE_VERBS},
 }
 OF_ONES_OWN_SESSION = {"organization": ["POST"], "preferences": ["POST"], "sign-out": ["POST"]}
 ADMIN_WITHOUT_DATA = {

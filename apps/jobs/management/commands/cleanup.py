@@ -42,7 +42,7 @@ hour; jobs that have not ended, or that somebody keeps, stay.
         )
         parser.add_argument("--limit", type=_whole, metavar="N", help="at most so many jobs")
         parser.add_argument(
-            "--no-input", action="store_true", help="do not ask before --older-than removes"
+            "--yes", action="store_true", help="do not ask before --older-than removes"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -73,9 +73,13 @@ hour; jobs that have not ended, or that somebody keeps, stay.
         return jobs.filter(organization=options["organization"])
 
     def _confirm(self, jobs: QuerySet[BatchJob], options: dict[str, Any]) -> None:
-        """Asks where somebody sits at a terminal and more goes than was promised to."""
-        if options["older_than"] is None or options["no_input"] or not sys.stdin.isatty():
+        """Asks where more goes than was promised to. Raises CommandError where nobody says yes."""
+        if options["older_than"] is None or options["yes"]:
             return
+        if not sys.stdin.isatty():
+            raise CommandError(
+                "Nobody can be asked here: give --yes, or --dry-run to see what would go."
+            )
         gone = cleanup.would_go(jobs)
         if not gone.jobs:
             return
