@@ -11,7 +11,7 @@ from django.views.decorators.http import require_POST
 
 from apps.accounts.actor import Actor
 from apps.jobs.changes import read_reason
-from apps.jobs.errors import JobFinished, JobUnfinished, NothingToRetry
+from apps.jobs.errors import FileRunning, JobFinished, JobUnfinished, NothingToRetry
 from apps.jobs.models import BatchFile
 from apps.jobs.reading import file_of
 from apps.jobs.services import cancel_job, pause_job, requeue_job, resume_job, retry_job
@@ -19,8 +19,6 @@ from apps.queue.states import READY, State
 from apps.web.access import members_only
 from apps.web.job import asking, given, title_of
 from apps.web.questions import pause_file_question
-
-RUNS_ALREADY = "It runs already, and what runs goes on to its end."
 
 
 @asking
@@ -34,7 +32,8 @@ def pause(request: HttpRequest, actor: Actor, file_id: UUID) -> HttpResponse:
         return _done(request, found, lambda: _paused(actor, found, reason))
     if found.state not in READY:
         ended = "The file is finished: there is nothing left to pause."
-        messages.info(request, RUNS_ALREADY if found.state == State.RUNNING else ended)
+        runs = "It is being read. Cancel it, or wait for its end."
+        messages.info(request, runs if found.state == State.RUNNING else ended)
         return redirect("web:file", found.pk)
     crumbs = [
         (reverse("web:job", args=[found.job_id]), title_of(found.job)),
@@ -89,12 +88,11 @@ def _done(request: HttpRequest, found: BatchFile, change: Callable[[], str]) -> 
     """Makes the change and says on the file's page what came of it, which `change` returns."""
     try:
         messages.success(request, change())
-    except (JobFinished, JobUnfinished, NothingToRetry) as refusal:
+    except (FileRunning, JobFinished, JobUnfinished, NothingToRetry) as refusal:
         messages.error(request, refusal.detail)
     return redirect("web:file", found.pk)
 
 
 def _paused(actor: Actor, found: BatchFile, reason: str) -> str:
     pause_job(actor=actor, job=found.job, reason=reason, only=[found])
-    found.refresh_from_db(fields=["state"])
-    return RUNS_ALREADY if found.state == State.RUNNING else "Paused: it waits to be resumed."
+    return "Paused: it waits to be resumed."

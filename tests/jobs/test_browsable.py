@@ -156,7 +156,7 @@ def test_resume_is_offered_where_it_lets_something_go(browser: Client, acme: Org
     }
     submit_files(acme, {"a.txt": b"the same"})
     follower = submit_files(acme, {"a.txt": b"the same"}).files.get()
-    for row, verbs in (expected | {follower: {"cancel"}}).items():
+    for row, verbs in (expected | {follower: {"pause", "cancel"}}).items():
         path = f"/api/batch/{'jobs' if row is job else 'files'}/{row.pk}"
         told = {("POST", f"{path}/{verb}") for verb in verbs} | {("PATCH", path)}
         assert set(offered(page(browser, path))) == told

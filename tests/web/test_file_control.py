@@ -175,7 +175,8 @@ def test_what_runs_or_has_ended_is_not_said_to_be_paused(
     file = claimed()
     path = f"/files/{file.pk}/pause"
     for answer in (alice_web.get(path, follow=True), alice_web.post(path, follow=True)):
-        assert told(answer) == ["It runs already, and what runs goes on to its end."]
+        [line] = told(answer)
+        assert line.endswith(" is being read. Cancel it, or wait for its end.")
     assert 'id="paused"' not in shown(alice_web, file)
     other = read_next()
     path = f"/files/{other.pk}/pause"
