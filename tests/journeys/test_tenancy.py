@@ -21,6 +21,8 @@ from tests.conftest import ApiFor, ClientFor
 from tests.jobs.forms import UPLOAD, accepted, body, field, files_of, part, post
 from tests.jobs.runs import fail_next, read_next
 
+pytestmark = pytest.mark.once
+
 # Every route is in one of these or of the admin; a new one without a place fails the first test.
 OPEN_TO_ALL = {
     "api": ["GET"],
