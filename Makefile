@@ -17,8 +17,8 @@ unexport PYTHONDONTWRITEBYTECODE
 
 UV := .tools/bin/uv
 PY := .venv/bin/python
-# Many tests wait for real processes, so two more than the two cores pay.
-WORKERS ?= 4
+# Many tests wait for real processes, so one more than the two cores pays.
+WORKERS ?= 3
 FILES ?= 0
 PYTEST := $(PY) -m pytest -n $(WORKERS) --fail-on-skip
 

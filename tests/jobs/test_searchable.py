@@ -52,6 +52,7 @@ def address(file: BatchFile) -> str:
     return f"/api/batch/files/{file.pk}/searchable"
 
 
+@pytest.mark.once
 @pytest.mark.django_db(transaction=True)
 def test_the_words_are_read_back_from_the_pdf_that_is_downloaded(
     acme: Organization, alice_api: APIClient, data_dir: Path
@@ -79,6 +80,7 @@ def test_the_words_are_read_back_from_the_pdf_that_is_downloaded(
     assert not [path for path in (data_dir / "blobs").rglob("*") if path.is_file()]
 
 
+@pytest.mark.once
 @pytest.mark.django_db(transaction=True)
 def test_there_is_none_where_it_is_off(
     acme: Organization, alice_api: APIClient, settings: Settings
@@ -125,6 +127,7 @@ def test_the_next_result_releases_what_was_made_before(acme: Organization) -> No
     assert Blob.objects.count() == 2
 
 
+@pytest.mark.once
 @pytest.mark.django_db
 def test_the_page_of_the_file_leads_to_it(
     acme: Organization, alice: object, client_for: ClientFor

@@ -103,6 +103,7 @@ def large_form(files: int, megabytes: int) -> Iterator[bytes]:
     yield b"--%s--\r\n" % BOUNDARY.encode()
 
 
+@pytest.mark.once
 def test_who_hangs_up_in_the_middle_leaves_nothing(web: Web, data_dir: Path) -> None:
     form = body_of([part(b"x\n" * MEGABYTE, "a.txt"), part(b"y\n" * MEGABYTE, "b.txt")])
     for sent in (0, 50, MEGABYTE, len(form) // 2, len(form) - 60, len(form) - 3):
@@ -118,6 +119,7 @@ def test_who_hangs_up_in_the_middle_leaves_nothing(web: Web, data_dir: Path) -> 
     assert web.submit(part())[0] == 202
 
 
+@pytest.mark.once
 def test_without_a_length_the_body_is_not_read(web: Web, data_dir: Path) -> None:
     with web.begin([b"5\r\nhello\r\n"], None) as client:
         status, headers, body = told(answer_of(client))
@@ -126,6 +128,7 @@ def test_without_a_length_the_body_is_not_read(web: Web, data_dir: Path) -> None
     assert_nothing_stored(data_dir)
 
 
+@pytest.mark.once
 def test_a_length_over_the_limit_is_refused_before_the_body(web: Web, data_dir: Path) -> None:
     with web.begin([], 50 * 50 * MEGABYTE + 2 * MEGABYTE) as client:
         status, _, body = told(answer_of(client))
@@ -133,6 +136,7 @@ def test_a_length_over_the_limit_is_refused_before_the_body(web: Web, data_dir: 
     assert_nothing_stored(data_dir)
 
 
+@pytest.mark.once
 def test_too_many_files_are_told_to_a_client_that_sends_all_first(web: Web, data_dir: Path) -> None:
     for _ in range(5):
         status, _, body = web.submit(*(part(b"x" * 50_000, f"{n}.txt") for n in range(80)))
@@ -140,6 +144,7 @@ def test_too_many_files_are_told_to_a_client_that_sends_all_first(web: Web, data
     assert_nothing_stored(data_dir)
 
 
+@pytest.mark.once
 @pytest.mark.alone
 def test_memory_stays_flat_while_receiving_and_while_sending(serve: Serve, data_dir: Path) -> None:
     web = serve()
@@ -173,6 +178,7 @@ def test_memory_stays_flat_while_receiving_and_while_sending(serve: Serve, data_
     assert peak[0] < 200 * MEGABYTE
 
 
+@pytest.mark.once
 def test_results_are_streamed_and_head_and_options_are_answered(web: Web) -> None:
     _, headers, body = web.submit(part(), part(b"b", "b.txt"))
     path = headers["location"].partition(str(web.port))[2]

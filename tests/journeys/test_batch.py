@@ -57,6 +57,7 @@ def test_a_mixed_batch_ends_partial_and_everything_that_can_be_read_is(
     ]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("name", ["survey.png", "harbour-log.pdf"])
 def test_ocr_is_forced_on_scans_and_texts_and_the_options_reach_the_reader(
     alice_api: APIClient, name: str

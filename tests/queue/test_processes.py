@@ -115,6 +115,7 @@ def is_anything_locked() -> bool:
     return False
 
 
+@pytest.mark.once
 def test_a_worker_starts_at_once_and_leaves_in_order(
     acme: Organization, manage: Manage, valkey: Valkey, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -220,6 +221,7 @@ def test_beat_takes_back_an_expired_lease_with_no_broker(
     assert [first.terminate(seconds=5), second.terminate(seconds=5)] == [0, 0]
 
 
+@pytest.mark.once
 def test_beat_catches_up_and_sweeps_while_something_takes_long(
     acme: Organization, manage: Manage, valkey: Valkey
 ) -> None:
@@ -255,6 +257,7 @@ def no_broker(valkey: Valkey) -> Mapping[str, str]:
     return SETTINGS
 
 
+@pytest.mark.once
 def test_work_loop_needs_no_broker_and_no_beat(
     acme: Organization, manage: Manage, no_broker: Mapping[str, str]
 ) -> None:
@@ -299,6 +302,7 @@ def commands_below(worker: Process) -> list[str]:
     return commands
 
 
+@pytest.mark.once
 def test_work_once_runs_all_that_can_start_now_and_ends(
     acme: Organization, manage: Manage, no_broker: Mapping[str, str]
 ) -> None:
