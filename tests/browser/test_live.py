@@ -1,5 +1,7 @@
 """Pages that are open while things change: in several tabs, without a connection, signed out."""
 
+from itertools import count
+
 import pytest
 from playwright.sync_api import Page
 
@@ -11,7 +13,12 @@ from tests.browser.stage import Stage
 
 pytestmark = pytest.mark.timeout(180)
 
-SLOW = {f"slow-{number}.txt": "slow 5" for number in range(1, 5)}
+serial = count(1)
+
+
+def slow() -> dict[str, str]:
+    """Four files of five seconds each. None is like another: that one would not be read again."""
+    return {f"slow-{number}.txt": f"slow 5.{next(serial):06}" for number in range(1, 5)}
 
 
 def figures(page: Page) -> str:
@@ -19,7 +26,7 @@ def figures(page: Page) -> str:
 
 
 def test_two_tabs_end_with_the_same_numbers(wendy: Page, workshop: Api) -> None:
-    job_id = workshop.submit("In two tabs", SLOW)
+    job_id = workshop.submit("In two tabs", slow())
     other = wendy.context.new_page()
     for page in (wendy, other):
         page.goto(f"/jobs/{job_id}")
@@ -33,7 +40,7 @@ def test_two_tabs_end_with_the_same_numbers(wendy: Page, workshop: Api) -> None:
 
 
 def test_a_reload_goes_on_where_the_page_was(wendy: Page, workshop: Api) -> None:
-    job_id = workshop.submit("Reloaded", SLOW)
+    job_id = workshop.submit("Reloaded", slow())
     wendy.goto(f"/jobs/{job_id}")
     wait_until(lambda: wendy.wait_for_timeout(100) or hands.percent(wendy) > 20)
     before = hands.percent(wendy)
@@ -45,7 +52,7 @@ def test_a_reload_goes_on_where_the_page_was(wendy: Page, workshop: Api) -> None
 def test_without_a_connection_the_page_says_so_and_goes_on_by_itself(
     wendy: Page, workshop: Api, complaints: Complaints
 ) -> None:
-    job_id = workshop.submit("Under the bridge", SLOW)
+    job_id = workshop.submit("Under the bridge", slow())
     wendy.goto(f"/jobs/{job_id}")
     banner = wendy.locator("#connection")
     with hands.never_reloaded(wendy):
