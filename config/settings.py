@@ -42,6 +42,7 @@ INSTALLED_APPS = [
     "apps.audit",
     "apps.accounts",
     "apps.queue",
+    "apps.ratelimits",
     "apps.processors",
     "apps.jobs",
     "apps.health",
@@ -215,7 +216,12 @@ CORS_EXPOSE_HEADERS = [
     "Content-Disposition",
     "Idempotency-Replayed",
     "Location",
+    "RateLimit",
+    "RateLimit-Policy",
     "Retry-After",
+    "X-RateLimit-Limit",
+    "X-RateLimit-Remaining",
+    "X-RateLimit-Reset",
     "X-Request-ID",
 ]
 
@@ -295,6 +301,32 @@ PROCESSING_MEMORY_BYTES = env.int("PROCESSING_MEMORY_BYTES", default=1536 * 1024
 
 CLAMAV_URL = env("CLAMAV_URL", default="")
 CLAMAV_FAIL_OPEN = env.bool("CLAMAV_FAIL_OPEN", default=False)
+
+# --- rate limits: `100/min, 1000/h`; `unlimited` turns one off -----------------------------------
+
+ENABLE_RATE_LIMITING = env.bool("ENABLE_RATE_LIMITING", default=True)
+# Apart from the caches: a server that evicts keys gives everybody a new budget. `memory` counts in
+# each process by itself.
+LIMITS_REDIS_URL = env("LIMITS_REDIS_URL", default="") or REDIS_URL
+LIMITS_FAIL_CLOSED = env.list("LIMITS_FAIL_CLOSED", default=[])
+LIMIT_AUTH = env("LIMIT_AUTH", default="5/15min")
+LIMIT_API = env("LIMIT_API", default="20/s, 100/min, 1000/h")
+LIMIT_LIVE = env("LIMIT_LIVE", default="120/min")
+LIMIT_ANONYMOUS = env("LIMIT_ANONYMOUS", default="10/min")
+LIMIT_SEARCH = env("LIMIT_SEARCH", default="20/min")
+LIMIT_CHAT = env("LIMIT_CHAT", default="10/min")
+LIMIT_AI = env("LIMIT_AI", default="20/min")
+LIMIT_DEEP_ANALYSIS = env("LIMIT_DEEP_ANALYSIS", default="5/min")
+LIMIT_COST_ANALYSIS = env("LIMIT_COST_ANALYSIS", default="10/min")
+LIMIT_OCR = env("LIMIT_OCR", default="50/h")
+LIMIT_BATCH_UPLOAD = env("LIMIT_BATCH_UPLOAD", default="3/h")
+LIMIT_UPLOAD = env("LIMIT_UPLOAD", default="5/h")
+LIMIT_SHARE = env("LIMIT_SHARE", default="50/day")
+LIMIT_GLOBAL = env("LIMIT_GLOBAL", default="6000/min")
+# X-Forwarded-For is read only where the request comes from one of these networks (`unix`: through a
+# socket), and at most so many of its entries.
+TRUSTED_PROXIES = env.list("TRUSTED_PROXIES", default=[])
+TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXY_COUNT", default=1)
 
 # --- queue --------------------------------------------------------------------------------------
 
