@@ -63,14 +63,20 @@ class Part:
 class Decision:
     """Whether it may go on. All parts had room and counted it, or none counted anything.
 
-    No parts: nothing is limited. `at_ms` are Unix milliseconds of the store's clock. `is_away` is
-    true when it was refused because the store cannot be asked.
+    No parts: nothing is limited. `at_ms` are Unix milliseconds of the store's clock, and `source`
+    says which that is: `redis`; while it is away `memory` or `sql`; `nowhere` for what is refused
+    because it is away.
     """
 
     allowed: bool
     parts: tuple[Part, ...] = ()
     at_ms: int = 0
-    is_away: bool = False
+    source: str = ""
+
+    @property
+    def is_away(self) -> bool:
+        """Whether nothing could be counted, and so it was refused."""
+        return self.source == "nowhere"
 
     @property
     def limiter(self) -> str:
@@ -92,13 +98,15 @@ class Decision:
     def binding(self) -> Standing | None:
         """The window that X-RateLimit-* tell of; None when nothing is limited."""
         part = self._binding_part()
-        return _tightest(part, refused=not self.allowed) if part else None
+        if part is None or not part.windows:
+            return None
+        return _tightest(part, refused=not self.allowed)
 
     def _binding_part(self) -> Part | None:
-        shown = [part for part in self.parts if part.windows and not part.shadow]
-        refusing = [part for part in shown if part.is_refusing]
+        refusing = [part for part in self.parts if part.is_refusing]
         if not self.allowed and refusing:
             return max(refusing, key=lambda part: part.wait_ms)
+        shown = [part for part in self.parts if part.windows and not part.shadow]
         return min(shown, key=lambda part: _tightest(part).share_left, default=None)
 
 
@@ -107,28 +115,26 @@ OPEN = Decision(allowed=True)
 
 
 def headers(decisions: Iterable[Decision]) -> dict[str, str]:
-    """The headers of an answer to a request for which these decisions were made, the last one
-    refusing or none; empty when nothing is limited."""
-    given = [each for each in decisions if each.binding]
+    """The headers of an answer to a request for which these decisions were made; none when
+    nothing is limited."""
+    given = [each for each in decisions if each.limiter]
     if not given:
         return {}
     told = _told(given)
-    standing = told.binding
-    assert standing is not None
-    items = list(_items(given))
-    answer = {
-        "X-RateLimit-Limit": str(standing.window.limit),
-        "X-RateLimit-Remaining": str(standing.remaining),
-        "X-RateLimit-Reset": str(whole_seconds(told.at_ms + standing.reset_ms)),
-        "RateLimit-Policy": ", ".join(
+    answer = {} if told.allowed else {"Retry-After": str(told.retry_after)}
+    if standing := told.binding:
+        answer |= {
+            "X-RateLimit-Limit": str(standing.window.limit),
+            "X-RateLimit-Remaining": str(standing.remaining),
+            "X-RateLimit-Reset": str(whole_seconds(told.at_ms + standing.reset_ms)),
+        }
+    if items := list(_items(given)):
+        answer["RateLimit-Policy"] = ", ".join(
             f'"{name}";q={each.window.limit};w={each.window.seconds}' for name, each in items
-        ),
-        "RateLimit": ", ".join(
+        )
+        answer["RateLimit"] = ", ".join(
             f'"{name}";r={each.remaining};t={each.reset_seconds}' for name, each in items
-        ),
-    }
-    if not told.allowed:
-        answer["Retry-After"] = str(told.retry_after)
+        )
     return answer
 
 
@@ -157,10 +163,8 @@ def _told(given: list[Decision]) -> Decision:
 
 def _tightest(part: Part, *, refused: bool = False) -> Standing:
     """Of equals, the longest window: windows stand in the order of their length."""
-    if refused and part.is_refusing:
-        waiting = [each for each in part.windows if each.reset_ms == part.wait_ms]
-        return waiting[-1]
-    return min(reversed(part.windows), key=lambda each: each.share_left)
+    waiting = [each for each in part.windows if refused and each.reset_ms == part.wait_ms]
+    return min(reversed(waiting or part.windows), key=lambda each: each.share_left)
 
 
 def _items(given: list[Decision]) -> Iterator[tuple[str, Standing]]:

@@ -5,6 +5,7 @@ Pure, and the twin of `scripts/decide.lua`: the store in process and that in SQL
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -13,6 +14,14 @@ from apps.ratelimits.slices import ABOVE, Slices, width_ms
 from apps.ratelimits.windows import Window
 
 State = Log | Slices
+
+
+class Fallback(StrEnum):
+    """Where a limiter counts while Redis is away."""
+
+    MEMORY = "memory"  # of each process: requests pass, and the limit holds in each
+    SQL = "sql"  # in the database: the same limit for all processes
+    CLOSED = "closed"  # nowhere: everything is refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +37,7 @@ class Ask:
     cost: int = 1
     shadow: bool = False
     tally: str = ""
+    fallback: Fallback = Fallback.MEMORY
 
 
 class Verdict(NamedTuple):
@@ -36,6 +46,15 @@ class Verdict(NamedTuple):
 
     uses: tuple[Use, ...]
     wait_ms: int = 0
+
+
+class Source(StrEnum):
+    """Where a decision was made."""
+
+    REDIS = "redis"
+    MEMORY = "memory"
+    SQL = "sql"
+    NOWHERE = "nowhere"
 
 
 class Answer(NamedTuple):
@@ -48,6 +67,7 @@ class Answer(NamedTuple):
     now_ms: int
     verdicts: tuple[Verdict, ...]
     stamp: str = ""
+    source: Source = Source.MEMORY
 
 
 class Meter(NamedTuple):

@@ -1,23 +1,15 @@
 """The named limiters: the defaults are in `config/settings.py`, one setting each."""
 
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import cache
 from typing import Any
 
 from django.conf import settings
 from django.core.signals import setting_changed
 
+from apps.ratelimits.ledger import Fallback
 from apps.ratelimits.subjects import Kind
 from apps.ratelimits.windows import Window, parse_windows
-
-
-class Fallback(StrEnum):
-    """Where a limiter counts while Redis is away."""
-
-    MEMORY = "memory"  # of each process: requests pass, and its limit holds in each
-    SQL = "sql"  # the same limit for all processes
-    CLOSED = "closed"  # nowhere: everything is refused
 
 
 @dataclass(frozen=True, slots=True)

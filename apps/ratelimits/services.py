@@ -15,10 +15,10 @@ from apps.audit import services as audit
 from apps.ratelimits import rulebook
 from apps.ratelimits.decision import OPEN, Decision, Part, Standing
 from apps.ratelimits.errors import TooManyRequests
-from apps.ratelimits.ledger import Ask, Verdict, keys_of
+from apps.ratelimits.ledger import Ask, Source, Verdict, keys_of
 from apps.ratelimits.limiters import limiter
 from apps.ratelimits.rulebook import Ruling
-from apps.ratelimits.stores import PREFIX, store
+from apps.ratelimits.stores import store
 from apps.ratelimits.subjects import Subject
 
 Pair = tuple[str, Subject]
@@ -69,7 +69,7 @@ def refund(decision: Decision, *names: str) -> None:
     parts = [part for part in decision.parts if part.is_counted]
     asks = [_ask_again(part) for part in parts if not names or part.limiter in names]
     if asks:
-        store().refund(asks, decision.at_ms)
+        store().refund(asks, decision.at_ms, Source(decision.source))
 
 
 @transaction.atomic
@@ -113,18 +113,19 @@ def _decide(pairs: Sequence[Pair], cost: int, caller: Sequence[Subject], *, hit:
         _part(pair, ask, verdict)
         for (pair, ask), verdict in zip(limited.items(), answer.verdicts, strict=True)
     ]
-    return Decision(answer.allowed, tuple(parts), answer.now_ms)
+    return Decision(answer.allowed, tuple(parts), answer.now_ms, answer.source)
 
 
 def _key(name: str, subject: Subject) -> str:
-    return f"{PREFIX}{name}:{subject.key}"
+    return f"{name}:{subject.key}"
 
 
 def _ask(pair: Pair, rule: Ruling | None, cost: int) -> Ask:
     name, subject = pair
-    windows = rule.windows if rule else limiter(name).windows
+    limit = limiter(name)
+    windows = rule.windows if rule else limit.windows
     shadow = rule.shadow if rule else False
-    return Ask(_key(name, subject), windows, cost, shadow, name)
+    return Ask(_key(name, subject), windows, cost, shadow, name, limit.fallback)
 
 
 def _ask_again(part: Part) -> Ask:
@@ -134,7 +135,9 @@ def _ask_again(part: Part) -> Ask:
 
 def _part(pair: Pair, ask: Ask, verdict: Verdict) -> Part:
     standings = [
-        Standing(window, *use) for window, use in zip(ask.windows, verdict.uses, strict=True)
+        # A store that cannot be asked knows of no uses.
+        Standing(window, *use)
+        for window, use in zip(ask.windows, verdict.uses, strict=False)
     ]
     name, subject = pair
     return Part(
