@@ -133,9 +133,11 @@ class _Page:
         self.meter = meter
         self.key = ask.key + meter.suffix
         self.cost = ask.cost
-        self.state = load(self.key, meter)
-        # Written even when refused: else time would stand still until the clock has caught up.
-        self.is_moved = self.state.settle(now)
+        kept = load(self.key, meter)
+        self.state = kept.settled(now)
+        # Then it is written even when refused: else time would stand still until the clock has
+        # caught up.
+        self.is_moved = kept.is_ahead(now)
         self.looks: list[Look] = [self.state.look(now, each, ask.cost) for each in meter.windows]
         self.wait_ms = max(look.wait_ms for look in self.looks)
 

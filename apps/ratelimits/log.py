@@ -48,17 +48,18 @@ class Log:
     def __init__(self, times: Sequence[int] = ()) -> None:
         self.times = array("q", times)
 
-    def settle(self, now: int) -> bool:
-        """Moves all hits back so that none is in the future, and says whether any was.
+    def is_ahead(self, now: int) -> bool:
+        """Whether the clock went back behind the newest hit."""
+        return bool(self.times) and self.times[-1] > now
 
-        The clock went back. No time counts as passed since the newest hit: nobody gets more than
-        the limit, and nobody waits longer than a window.
-        """
-        ahead = self.times[-1] - now if self.times else 0
-        if ahead <= 0:
-            return False
-        self.times = array("q", [time - ahead for time in self.times])
-        return True
+    def settled(self, now: int) -> "Log":
+        """As it is at `now`. Of one that is ahead all hits move back by as much: no time counts as
+        passed since the newest, so that nobody gets more than the limit, and nobody waits longer
+        than a window."""
+        if not self.is_ahead(now):
+            return self
+        ahead = self.times[-1] - now
+        return Log([time - ahead for time in self.times])
 
     def look(self, now: int, window: Window, cost: int) -> Look:
         """The window as it is at `now`."""

@@ -1,7 +1,7 @@
 """A window too large for an exact log: counts of 64 slices, the same size however many hits.
 
 Never admits more than the limit. A hit counts until its whole slice has left the window, which is
-at most a 63rd of the window too long. `scripts/decide.lua` does the same in Redis.
+at most a 63rd of the window (and 64 ms) too long. `scripts/decide.lua` does the same in Redis.
 """
 
 import struct
@@ -30,24 +30,23 @@ class Slices:
         self.start = start
         self.counts = list(counts) or [0] * SLICES
 
-    def settle(self, now: int) -> bool:
-        """Moves on to the slice of `now`; says whether the clock went back behind the last one.
+    def is_ahead(self, now: int) -> bool:
+        """Whether the clock went back behind the start of the last slice."""
+        return self.start > now
 
-        Then that one begins now: nobody gets more than the limit, nobody waits longer for it.
-        """
-        if now < self.start:
-            self.start = now
-            return True
+    def settled(self, now: int) -> "Slices":
+        """As it is at `now`. Of one that is ahead the last slice begins now: nobody gets more than
+        the limit, nobody waits longer than for a window."""
         steps = (now - self.start) // self.width
         if steps >= SLICES:
-            self.start, self.counts = now, [0] * SLICES
-        elif steps:
-            self.start += steps * self.width
-            self.counts = self.counts[steps:] + [0] * steps
-        return False
+            return Slices(self.width, now)
+        if steps > 0:
+            start, counts = self.start + steps * self.width, self.counts[steps:] + [0] * steps
+            return Slices(self.width, start, counts)
+        return Slices(self.width, now, self.counts) if self.is_ahead(now) else self
 
     def look(self, now: int, window: Window, cost: int) -> Look:
-        """The window as it is at `now`; after `settle`."""
+        """The window as it is at `now`; of one that is `settled`."""
         used = sum(self.counts)
         oldest = self._leaves(now, 1)
         if cost > window.limit:
@@ -68,7 +67,7 @@ class Slices:
         return self.start + SLICES * self.width - now
 
     def add(self, now: int, cost: int, windows: Sequence[Window]) -> None:
-        """Counts `cost` hits; after `settle`."""
+        """Counts `cost` hits; of one that is `settled`."""
         self.counts[-1] += cost
 
     def take(self, at: int, cost: int) -> None:

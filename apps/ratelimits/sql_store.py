@@ -3,7 +3,7 @@
 The same logs as in Redis, one row each, locked for the decision.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
@@ -22,6 +22,9 @@ class SqlStore:
     Outside of transactions: what is counted in one that is rolled back was not counted.
     """
 
+    def __init__(self, clock: Callable[[], int] = wall_clock_ms) -> None:
+        self._clock = clock
+
     def decide(self, asks: Sequence[Ask], *, hit: bool) -> Answer:
         """One verdict for each ask; counts them if `hit` and all have room."""
         keys = [ask.key + meter.suffix for ask in asks for meter in meters_of(ask.windows)]
@@ -30,7 +33,7 @@ class SqlStore:
                 _clean()
             with _rows(keys, locked=hit) as rows:
                 # Not before: a lock that was waited for would make it older than what it reads.
-                now = wall_clock_ms()
+                now = self._clock()
                 answer = decide(asks, now, hit=hit, load=rows.load, save=rows.save)
         return answer._replace(source=Source.SQL)
 
