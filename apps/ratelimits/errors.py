@@ -1,6 +1,7 @@
 """Errors of the limits."""
 
 from http import HTTPStatus
+from typing import Any
 
 from apps.core.errors import DocmillError
 from apps.ratelimits.decision import Decision
@@ -22,3 +23,13 @@ class TooManyRequests(DocmillError):
             f"Try again in {decision.retry_after} s.",
             retry_after=decision.retry_after,
         )
+
+    def members(self) -> dict[str, Any]:
+        """Which limit it is, and when to come back. `limit` is None where a rule blocks."""
+        standing = self.decision.binding
+        return {
+            "limiter": self.decision.limiter,
+            "limit": standing.window.limit if standing else None,
+            "remaining": 0,
+            "retry_after": self.decision.retry_after,
+        }
