@@ -22,6 +22,7 @@ from apps.jobs.services import cancel_job, requeue_job, retry_job
 from apps.jobs.states import CLOSED, DUPLICATE
 from apps.processors.kinds import KINDS
 from apps.queue.states import UNFINISHED, State
+from apps.ratelimits.decorators import limited
 from apps.web.access import members_only
 from apps.web.advice import soon, trouble_of
 from apps.web.attempts import attempts_of
@@ -51,6 +52,7 @@ OTHER_LANGUAGES = {"la": "Latin", "zh": "Chinese", "zxx": "none"}
 
 
 @require_safe
+@limited("api", fragments="live")
 @members_only
 def file(request: HttpRequest, actor: Actor, file_id: UUID) -> HttpResponse:
     """The page; `?page=` chooses the page of the document that is shown."""
@@ -89,6 +91,7 @@ def _page(request: HttpRequest, actor: Actor, file: BatchFile, *, told: str = ""
 
 
 @require_safe
+@limited("live")
 @members_only
 def live(request: HttpRequest, actor: Actor, file_id: UUID) -> HttpResponse:
     """What moves while the file waits or runs; 204 when it is as the page has `seen` it.
@@ -109,6 +112,7 @@ def live(request: HttpRequest, actor: Actor, file_id: UUID) -> HttpResponse:
 
 
 @require_POST
+@limited("api")
 @members_only
 def retry(request: HttpRequest, actor: Actor, file_id: UUID) -> HttpResponse:
     """Runs the file again. Raises Forbidden and NotFound; a conflict is told on its page."""
@@ -116,6 +120,7 @@ def retry(request: HttpRequest, actor: Actor, file_id: UUID) -> HttpResponse:
 
 
 @require_POST
+@limited("api")
 @members_only
 def requeue(request: HttpRequest, actor: Actor, file_id: UUID) -> HttpResponse:
     """The same of a file that was read, or has the result of another."""
@@ -123,6 +128,7 @@ def requeue(request: HttpRequest, actor: Actor, file_id: UUID) -> HttpResponse:
 
 
 @require_POST
+@limited("api")
 @members_only
 def cancel(request: HttpRequest, actor: Actor, file_id: UUID) -> HttpResponse:
     """Stops the file alone. Raises Forbidden and NotFound; a conflict is told on its page."""
