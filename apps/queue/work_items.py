@@ -105,11 +105,12 @@ def submit_work(
     payload: Mapping[str, Any],
     reason: str = "",
     dedupe_key: str = "",
+    lane: str = LANE,
 ) -> tuple[WorkItem, bool]:
     """Queues work, and whether it is new: while there is unfinished work of this kind with the
     same `dedupe_key`, that is returned instead. `payload` is what JSON can tell."""
     given = {
-        "lane": LANE,
+        "lane": lane,
         "title": title[:200],
         "payload": dict(payload),
         "reason": reason[:200],
@@ -122,7 +123,7 @@ def submit_work(
             return item, False
     else:
         item = WorkItem.objects.create(kind=kind, **given)
-    ring_on_commit(LANE, 1)
+    ring_on_commit(lane, 1)
     _note(item, by, "work.request", payload=item.payload)
     return item, True
 

@@ -1,12 +1,27 @@
 from django.urls import path
 
-from apps.web import dashboard, files, job, job_control, jobs, sessions, upload, wellknown
+from apps.web import (
+    dashboard,
+    files,
+    job,
+    job_control,
+    jobs,
+    joining,
+    resetting,
+    sessions,
+    upload,
+    wellknown,
+)
 
 app_name = "web"
 
 urlpatterns = [
     path("", dashboard.dashboard, name="dashboard"),
     path("sign-in", sessions.SignIn.as_view(), name="sign-in"),
+    path("sign-up", joining.SignUp.as_view(), name="sign-up"),
+    path("sign-up/<str:token>", joining.Join.as_view(), name="join"),
+    path("password", resetting.Reset.as_view(), name="reset"),
+    path("password/<str:uidb64>/<str:token>", resetting.NewPassword.as_view(), name="new-password"),
     path("sign-out", sessions.sign_out, name="sign-out"),
     path("organization", sessions.switch_organization, name="switch-organization"),
     path("preferences", sessions.set_preferences, name="preferences"),

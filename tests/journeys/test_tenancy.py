@@ -9,7 +9,6 @@ import pytest
 from django.apps import apps
 from django.contrib.auth.models import Group
 from django.test import Client
-from django.urls import URLPattern, URLResolver, get_resolver
 from rest_framework.test import APIClient
 
 from apps.accounts.models import ApiKey, Membership, Organization, User
@@ -20,6 +19,7 @@ from apps.queue.models import Lane, Pause, PeriodicRun, WorkerNode, WorkItem
 from tests.conftest import ApiFor, ClientFor
 from tests.jobs.forms import UPLOAD, accepted, body, field, files_of, part, post
 from tests.jobs.runs import fail_next, read_next
+from tests.routes import every_route
 
 # Every route is in one of these or of the admin; a new one without a place fails the first test.
 OPEN_TO_ALL = {
@@ -27,11 +27,13 @@ OPEN_TO_ALL = {
     "api/": ["GET"],
     "api/docs": ["GET"],
     "api/health": ["GET"],
+    "api/rate-limits": ["GET"],
     "api/schema": ["GET"],
     "favicon.ico": ["GET"],
     "health": ["GET"],
     "robots.txt": ["GET"],
     "sign-in": ["GET"],
+    "password": ["GET"],
 }
 LISTS = {"api/batch/jobs": ["GET"]}
 OF_ONES_OWN_ORGANIZATION = {"api/batch/pause": ["GET", "POST", "DELETE"]}
@@ -86,25 +88,17 @@ ADMIN_WITHOUT_DATA = {
     *(f"admin/{name}/" for name in ("jsi18n", "logout", "password_change", "password_change/done")),
 }
 CONTROLS = ("pause", "resume", "priority", "requeue", "keep", "discard")
+BY_LINK = {
+    "sign-up": ["GET"],
+    "sign-up/<str:token>": ["GET"],
+    "password/<str:uidb64>/<str:token>": ["GET"],
+}
+"""There for who was mailed a link, or not there while nobody may sign up: see tests/web."""
 VERBS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 ACTIONS = (*(f"/{verb}" for verb in CONTROLS), "/cancel", "/retry", "/delete", "/jobs/new")
 HTML = {"Accept": "text/html"}
 FOREIGN = ("Acme", "acme", "alice@example.com", "bob@example.com", "what was read")
 """What is in everything that was made here, and in no answer that Charlie gets."""
-
-
-def routes(patterns: list[Any], prefix: str = "") -> Iterator[tuple[str, URLPattern]]:
-    """Every route of the URL table with its view."""
-    for pattern in patterns:
-        route = prefix + str(pattern.pattern)
-        if isinstance(pattern, URLResolver):
-            yield from routes(pattern.url_patterns, route)
-        else:
-            yield route, pattern
-
-
-def every_route() -> dict[str, URLPattern]:
-    return dict(routes(get_resolver().url_patterns))
 
 
 def cases(*tables: dict[str, list[str]]) -> list[tuple[str, str]]:
@@ -161,6 +155,7 @@ def test_every_route_has_its_place_here() -> None:
         **PAGES,
         **PAGE_DETAILS,
         **OF_ONES_OWN_SESSION,
+        **BY_LINK,
     }
     found = every_route()
     assert {route for route in found if not route.startswith("admin/")} == set(known)
