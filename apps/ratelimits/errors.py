@@ -20,7 +20,7 @@ class TooManyRequests(DocmillError):
         limit = f" ({standing.window})" if standing else ""
         super().__init__(
             f'The limit "{decision.limiter}"{limit} is reached. '
-            f"Try again in {decision.retry_after} s.",
+            f"Try again in {in_words(decision.retry_after)}.",
             retry_after=decision.retry_after,
         )
 
@@ -33,3 +33,14 @@ class TooManyRequests(DocmillError):
             "remaining": 0,
             "retry_after": self.decision.retry_after,
         }
+
+
+def in_words(seconds: int) -> str:
+    """A time to wait, never shorter than it is."""
+    if seconds < 120:
+        return f"{seconds} s"
+    minutes = -(-seconds // 60)
+    if minutes < 120:
+        return f"{minutes} minutes"
+    hours = -(-minutes // 60)
+    return f"{hours} hours" if hours < 48 else f"{-(-hours // 24)} days"
