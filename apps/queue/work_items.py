@@ -30,6 +30,8 @@ from apps.queue.states import FINISHED, READY, UNFINISHED, State
 Run = Callable[[WorkItem, Control], dict[str, Any]]
 
 LANE = "sync"
+MAILS = "email"
+"""The lane of mails. Strangers have some sent, so they are in no log: it could be filled."""
 ORGANIZATIONS = "organizations"
 """What a result keeps under this name, {organization id: what was done}, is told to the log of each
 of them when the item ends."""
@@ -191,6 +193,8 @@ def _note(
     organization: Organization | None = None,
     **detail: object,
 ) -> None:
+    if item.lane == MAILS:
+        return
     record(
         organization=organization or item.organization,
         actor=actor,

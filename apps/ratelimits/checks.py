@@ -6,6 +6,7 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import Error, register
 
+from apps.ratelimits.guard import guard_window
 from apps.ratelimits.limiters import TABLE, setting_of
 from apps.ratelimits.redis_store import RedisStore
 from apps.ratelimits.stores import MEMORY
@@ -29,6 +30,8 @@ def check_limits(**_: Any) -> list[Error]:
         for name in settings.LIMITS_FAIL_CLOSED
         if name not in TABLE
     ]
+    if told := _told(guard_window, settings.LIMIT_GUARD):
+        errors.append(Error(f"LIMIT_GUARD: {told}.", id="ratelimits.E001"))
     if told := _told(trusted_networks, settings.TRUSTED_PROXIES):
         errors.append(Error(f"TRUSTED_PROXIES: {told}.", id="ratelimits.E003"))
     if settings.TRUSTED_PROXY_COUNT < 1:

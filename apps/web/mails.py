@@ -14,6 +14,7 @@ from django.core.mail import send_mail
 from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.urls import reverse
+from django.utils.crypto import salted_hmac
 from django.utils.encoding import force_bytes
 from django.utils.http import urlsafe_base64_encode
 
@@ -21,7 +22,7 @@ from apps.accounts.models import User, UserManager
 from apps.core.sealing import seal, unseal
 from apps.queue.handlers import Control
 from apps.queue.models import WorkItem
-from apps.queue.work_items import submit_work
+from apps.queue.work_items import MAILS, submit_work
 
 PURPOSE = "address of a mail"
 SIGN_UP = "docmill.sign-up"
@@ -32,8 +33,15 @@ TITLES = {RESET_KIND: "Mail: a new password", SIGN_UP_KIND: "Mail: a new account
 def ask_for_mail(request: HttpRequest, kind: str, email: str) -> None:
     """Puts a mail in line; its links lead to the address at which the request came."""
     told = {"email": UserManager.normalize_email(email), "site": request.build_absolute_uri("/")}
-    sealed = seal(json.dumps(told), purpose=PURPOSE)
-    submit_work(by=None, kind=kind, title=TITLES[kind], payload={"sealed": sealed}, lane="email")
+    submit_work(
+        by=None,
+        kind=kind,
+        title=TITLES[kind],
+        payload={"sealed": seal(json.dumps(told), purpose=PURPOSE)},
+        # While no worker comes by, asking again does not make it two.
+        dedupe_key=salted_hmac(PURPOSE, told["email"], algorithm="sha256").hexdigest(),
+        lane=MAILS,
+    )
 
 
 def send_reset(item: WorkItem, _: Control) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from rest_framework.test import APIClient
 from apps.accounts.models import Organization, User
 from apps.accounts.services import create_api_key
 from tests.conftest import ApiFor, ClientFor
-from tests.jobs.forms import part, post, refusal
+from tests.jobs.forms import accepted, files_of, part, post, refusal
 from tests.ratelimits.commands import commands_counted
 from tests.servers import Valkey
 
@@ -160,6 +160,41 @@ def test_one_round_trip_for_each_request(valkey: Valkey, alice_api: APIClient) -
         assert counted().get("evalsha") == 1
         assert Client().get(JOBS).status_code == 401
         assert counted().get("evalsha") == 2
+
+
+def test_what_is_asked_for_again_and_is_the_same_is_live(
+    settings: Any, alice: User, client_for: ClientFor, alice_api: APIClient
+) -> None:
+    """A picture that the browser has already: 304."""
+    picture = part((Path(settings.BASE_DIR) / "tests/data/survey.png").read_bytes(), "survey.png")
+    job = accepted(alice_api, picture)
+    [file] = files_of(alice_api, job)
+    settings.LIMIT_API, settings.LIMIT_LIVE = "3/min", "2/min"
+    path = f"/api/batch/files/{file['id']}/pages/1/image"
+    browser = client_for(alice)
+    first = browser.get(path)
+    assert (first.status_code, first["X-RateLimit-Remaining"]) == (200, "2")
+    known = {"If-None-Match": first["ETag"]}
+    answers = [browser.get(path, headers=known) for _ in range(4)]
+    assert [each.status_code for each in answers] == [304] * 4
+    # Two were live; when there was no more room in that, the others counted as any request.
+    assert [each["X-RateLimit-Limit"] for each in answers] == ["2", "2", "3", "3"]
+    assert [each["X-RateLimit-Remaining"] for each in answers] == ["1", "0", "1", "0"]
+    assert browser.get(path, headers=known).status_code == 429
+
+
+def test_scripts_of_other_sites_read_the_headers(
+    settings: Any, alice_api: APIClient, valkey: Valkey
+) -> None:
+    settings.CORS_ALLOWED_ORIGINS = ["https://app.example"]
+    answer = alice_api.get(JOBS, headers={"Origin": "https://app.example"})
+    exposed = set(answer["Access-Control-Expose-Headers"].split(", "))
+    assert {name for name in answer.headers if "ratelimit" in name.lower()} < exposed
+    assert "Retry-After" in exposed
+    with commands_counted(valkey) as counted:
+        asking = {"Origin": "https://app.example", "Access-Control-Request-Method": "GET"}
+        assert Client().options(JOBS, headers=asking).status_code == 200
+        assert "evalsha" not in counted()
 
 
 FREE = ("/health", "/api/health", "/api/schema", "/api/docs", "/robots.txt", "/favicon.ico")

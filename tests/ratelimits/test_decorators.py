@@ -7,11 +7,13 @@ import pytest
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest, HttpResponse
 from django.test import Client, RequestFactory
+from django.urls import path
 from django.views.decorators.http import require_safe
 
 from apps.accounts.models import User
 from apps.ratelimits.decorators import limited
 from apps.ratelimits.errors import TooManyRequests
+from config import urls
 from tests.conftest import ClientFor
 
 pytestmark = pytest.mark.django_db
@@ -26,6 +28,10 @@ def plain(request: HttpRequest) -> HttpResponse:
 @limited("search")
 async def asynchronous(request: HttpRequest) -> HttpResponse:
     return HttpResponse("found")
+
+
+urlpatterns = [*urls.urlpatterns, path("later", asynchronous)]
+handler404 = urls.handler404
 
 
 def asked() -> HttpRequest:
@@ -53,6 +59,16 @@ def test_an_asynchronous_view(settings: Any) -> None:
     with pytest.raises(TooManyRequests):
         asyncio.run(ask())
     assert asynchronous.limiters == ("search",)  # type: ignore[attr-defined]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_asynchronous_view_in_a_request(settings: Any) -> None:
+    settings.ROOT_URLCONF = __name__
+    settings.LIMIT_ANONYMOUS = "2/min"
+    answers = [Client().get("/later") for _ in range(3)]
+    assert [each.status_code for each in answers] == [200, 200, 429]
+    assert [each["X-RateLimit-Remaining"] for each in answers] == ["1", "0", "0"]
+    assert "Try again in" in answers[-1].content.decode()
 
 
 def test_a_page_says_when_to_come_back(settings: Any, alice: User, client_for: ClientFor) -> None:

@@ -10,6 +10,7 @@ from django.core.cache import caches
 from django.test import Client
 
 from apps.accounts.models import User
+from apps.ratelimits.checks import check_limits
 from apps.ratelimits.redis_store import PREFIX
 from tests.conftest import ClientFor
 from tests.ratelimits.commands import commands_counted
@@ -130,3 +131,11 @@ def test_turned_off_it_asks_nothing(
     with commands_counted(valkey) as counted:
         assert statuses("/sign-in") == [200] * 5
         assert not {"set", "incrby"} & set(counted())
+
+
+@pytest.mark.parametrize("value", ["often", "5/min, 50/h", ""])
+def test_a_guard_that_means_nothing_is_refused_at_the_start(settings: Any, value: str) -> None:
+    settings.LIMIT_GUARD = value
+    [error] = check_limits()
+    assert error.id == "ratelimits.E001"
+    assert "LIMIT_GUARD" in error.msg
