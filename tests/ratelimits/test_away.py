@@ -9,10 +9,13 @@ from typing import Any
 import pytest
 import redis
 
+from apps.accounts.models import User
+from apps.audit.models import AuditEntry
+from apps.core.errors import Unavailable
 from apps.ratelimits.breaker import PAUSE_SECONDS, Breaker
 from apps.ratelimits.decision import headers
 from apps.ratelimits.redis_store import RedisStore
-from apps.ratelimits.services import check, check_all, peek, refund
+from apps.ratelimits.services import check, check_all, peek, refund, reset_limit
 from apps.ratelimits.stores import LimitStore, store
 from apps.ratelimits.subjects import EVERYTHING, Subject
 from tests.servers import Valkey
@@ -196,3 +199,12 @@ def test_a_server_that_cannot_be_reached_at_all() -> None:
     asks: list[Any] = []
     _, seconds = timed(lambda: away.decide(asks, hit=True))
     assert seconds <= FIRST_SECONDS
+
+
+@pytest.mark.django_db
+def test_a_reset_that_redis_does_not_hear_of_is_refused(valkey: Valkey, alice: User) -> None:
+    valkey.kill()
+    for _ in range(2):
+        with pytest.raises(Unavailable):
+            reset_limit(actor=alice, name="search", subject=ALICE)
+    assert not AuditEntry.objects.filter(action="limit.reset").exists()
