@@ -25,8 +25,9 @@ PREFIX = "docmill:limits:"
 STAMP = f"{PREFIX}stamp"
 """The number of the rules' last change."""
 PROBE = f"{PREFIX}probe"
-TIMEOUT_SECONDS = 0.1
-"""For a connection, and for an answer. The first request that finds Redis away waits so long."""
+CONNECT_SECONDS = 0.08
+ANSWER_SECONDS = 0.15
+"""The request that finds Redis away waits so long, at most for both."""
 MAX_CONNECTIONS = 1000
 """Of a process; each thread that asks at the same moment has its own."""
 SCRIPTS = Path(__file__).parent / "scripts"
@@ -61,8 +62,8 @@ class RedisStore:
         # Without retries: the breaker decides what happens next. Redis-py's own take seconds.
         self.client: redis.Redis = redis.Redis.from_url(
             url,
-            socket_timeout=TIMEOUT_SECONDS,
-            socket_connect_timeout=TIMEOUT_SECONDS,
+            socket_timeout=ANSWER_SECONDS,
+            socket_connect_timeout=CONNECT_SECONDS,
             retry=Retry(NoBackoff(), 0),
             protocol=2,
             max_connections=MAX_CONNECTIONS,
