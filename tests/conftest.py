@@ -44,6 +44,13 @@ def _fresh_limits() -> None:
     store.cache_clear()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _cheap_passwords() -> Iterator[None]:
+    """Argon2 takes 0.3 s for a sign-in, which is its purpose; tests/web/test_sessions.py has it."""
+    with override_settings(PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"]):
+        yield
+
+
 @pytest.fixture
 def acme(db: None) -> Organization:
     owner = create_user(email="alice@example.com", password=None, name="Alice")

@@ -1,6 +1,6 @@
 """GET /api/rate-limits: what the caller has left of each limit."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from django.conf import settings
@@ -12,10 +12,10 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.core.filters import refuse_unknown_parameters
-from apps.ratelimits.decision import Part, Standing, whole_seconds
+from apps.ratelimits.decision import Standing, whole_seconds
 from apps.ratelimits.limiters import limiter, limiters
 from apps.ratelimits.requests import GLOBAL, SIGNED_OUT, Caller
-from apps.ratelimits.services import Pair, peek
+from apps.ratelimits.services import peek
 from apps.ratelimits.subjects import Kind
 
 
@@ -69,7 +69,8 @@ def _limits(caller: Caller) -> Iterator[dict[str, Any]]:
     if not caller.is_signed_in:
         own = (Kind.ADDRESS, Kind.EVERYTHING)
         pairs = list(dict.fromkeys(pair for pair in pairs if pair[1].kind in own))
-    parts = {part.limiter: part for part in _parts(pairs, caller)}
+    found = peek(pairs, caller=caller.ruled_by).parts
+    parts = {part.limiter: part for part in found if not part.shadow}
     for name, subject in pairs:
         part = parts.get(name)
         yield {
@@ -79,17 +80,6 @@ def _limits(caller: Caller) -> Iterator[dict[str, Any]]:
             "retry_after": whole_seconds(part.wait_ms) if part else 0,
             "windows": [_window(each) for each in part.windows] if part else [],
         }
-
-
-def _parts(pairs: Sequence[Pair], caller: Caller) -> list[Part]:
-    """Where each limiter stands. Those that a rule blocks are told without the others, so these are
-    asked for again."""
-    found = list(peek(pairs, caller=caller.ruled_by).parts)
-    blocked = {part.limiter for part in found if not part.windows}
-    rest = [pair for pair in pairs if pair[0] not in blocked]
-    if blocked and rest:
-        found += peek(rest, caller=caller.ruled_by).parts
-    return [part for part in found if not part.shadow]
 
 
 def _window(standing: Standing) -> dict[str, int]:

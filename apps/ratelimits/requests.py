@@ -1,7 +1,7 @@
 """The limits of one request: who asks, what was counted for it, and what its answer tells."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from django.http import HttpRequest
@@ -99,7 +99,7 @@ def give_back(request: AnyRequest, *names: str) -> None:
         if made.allowed and any(part.limiter in names for part in made.parts):
             services.refund(made, *names)
             rest = tuple(part for part in made.parts if part.limiter not in names)
-            noted[index] = replace(made, parts=rest)
+            noted[index] = made._replace(parts=rest)
 
 
 def decisions_of(request: AnyRequest) -> list[Decision]:

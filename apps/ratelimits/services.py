@@ -12,10 +12,11 @@ from django.db import transaction
 
 from apps.accounts.models import User
 from apps.audit import services as audit
+from apps.core.errors import Unavailable
 from apps.ratelimits import rulebook
 from apps.ratelimits.decision import OPEN, Decision, Part, Standing
 from apps.ratelimits.errors import TooManyRequests
-from apps.ratelimits.ledger import Ask, Source, Verdict, keys_of
+from apps.ratelimits.ledger import Ask, Source, keys_of
 from apps.ratelimits.limiters import limiter
 from apps.ratelimits.rulebook import Ruling
 from apps.ratelimits.stores import store
@@ -64,9 +65,9 @@ def refund(decision: Decision, *names: str) -> None:
     For a sign-in that went well, a batch that was refused before it was stored. Once for each
     decision.
     """
-    if not decision.allowed:
+    if not decision.is_counted:
         return
-    parts = [part for part in decision.parts if part.is_counted]
+    parts = [part for part in decision.parts if part.had_room]
     asks = [_ask_again(part) for part in parts if not names or part.limiter in names]
     if asks:
         store().refund(asks, decision.at_ms, Source(decision.source))
@@ -74,15 +75,23 @@ def refund(decision: Decision, *names: str) -> None:
 
 @transaction.atomic
 def reset_limit(
-    *, actor: User, name: str, subject: Subject, told: str = "", reason: str = ""
+    *,
+    actor: User,
+    name: str,
+    subject: Subject,
+    caller: Sequence[Subject] = (),
+    told: str = "",
+    reason: str = "",
 ) -> None:
     """The counts of the limiter `name` for `subject` begin anew, in every process within a second.
 
-    `told` is how the audit log names the subject; its kind and key in the store when empty.
+    `caller` are others whose rules apply to it, as in `check`. `told` is how the audit log names
+    the subject; its key in the store when empty. Raises Unavailable when Redis is away: there its
+    counts go on.
     """
     windows = limiter(name).windows
-    ruled = rulebook.ruling(name, [subject])
-    key = _key(name, subject)
+    ruled = rulebook.ruling(name, (subject, *caller))
+    key = f"{name}:{subject.key}"
     keys = dict.fromkeys(keys_of(key, windows) + keys_of(key, ruled.windows if ruled else ()))
     audit.record(
         organization=None,
@@ -93,70 +102,55 @@ def reset_limit(
         detail={"subject": told or subject.key, "kind": subject.kind.word},
         reason=reason,
     )
-    store().forget(list(keys))
+    if not store().forget(list(keys)):
+        raise Unavailable("Redis cannot be reached, and goes on with what it has counted.")
 
 
 def _decide(pairs: Sequence[Pair], cost: int, caller: Sequence[Subject], *, hit: bool) -> Decision:
     if not settings.ENABLE_RATE_LIMITING:
         return OPEN
-    ruled = {pair: rulebook.ruling(pair[0], (pair[1], *caller)) for pair in pairs}
-    asks = {pair: _ask(pair, rule, cost) for pair, rule in ruled.items()}
-    blocked = _blocked(ruled)
-    if blocked is not None:
-        return blocked
-    limited = {pair: ask for pair, ask in asks.items() if ask.windows}
-    if not limited:
-        return OPEN
-    answer = store().decide(list(limited.values()), hit=hit)
+    asks: dict[str, Ask] = {}
+    kinds: list[str] = []
+    blocked: list[Part] = []
+    for name, subject in pairs:
+        key = f"{name}:{subject.key}"
+        limit = limiter(name)
+        rule = rulebook.ruling(name, (subject, *caller))
+        windows, shadow = (rule.windows, rule.shadow) if rule else (limit.windows, False)
+        if rule and rule.blocked_until and (wait_ms := _blocked_ms(rule)):
+            blocked.append(Part(name, subject.kind.word, key, (), wait_ms=wait_ms))
+        elif windows and key not in asks:
+            asks[key] = Ask(key, windows, cost, shadow, name, limit.fallback)
+            kinds.append(subject.kind.word)
+    if blocked and hit:
+        store().note_refused([part.limiter for part in blocked])
+        asks = {}
+    decision = _told(list(asks.values()), kinds, hit=hit) if asks else OPEN
+    if not blocked:
+        return decision
+    at_ms = decision.at_ms or int(time.time() * 1000)
+    return Decision(False, (*blocked, *decision.parts), at_ms, decision.source)
+
+
+def _told(asks: list[Ask], kinds: list[str], *, hit: bool) -> Decision:
+    """What the store decides; `kinds` are of the asks' subjects."""
+    answer = store().decide(asks, hit=hit)
     rulebook.heard(answer.stamp)
-    parts = [
-        _part(pair, ask, verdict)
-        for (pair, ask), verdict in zip(limited.items(), answer.verdicts, strict=True)
-    ]
-    return Decision(answer.allowed, tuple(parts), answer.now_ms, answer.source)
+    parts = []
+    for ask, kind, (uses, wait_ms) in zip(asks, kinds, answer.verdicts, strict=True):
+        # A store that cannot be asked knows of no uses.
+        pairs = zip(ask.windows, uses, strict=False)
+        windows = tuple([Standing(window, used, reset) for window, (used, reset) in pairs])
+        parts.append(Part(ask.tally, kind, ask.key, windows, ask.cost, wait_ms, ask.shadow))
+    counted = hit and answer.allowed
+    return Decision(answer.allowed, tuple(parts), answer.now_ms, answer.source, counted)
 
 
-def _key(name: str, subject: Subject) -> str:
-    return f"{name}:{subject.key}"
-
-
-def _ask(pair: Pair, rule: Ruling | None, cost: int) -> Ask:
-    name, subject = pair
-    limit = limiter(name)
-    windows = rule.windows if rule else limit.windows
-    shadow = rule.shadow if rule else False
-    return Ask(_key(name, subject), windows, cost, shadow, name, limit.fallback)
+def _blocked_ms(rule: Ruling) -> int:
+    """For how long a rule blocks; 0 for one that does not, or only would."""
+    return 0 if rule.shadow else max(0, int((rule.blocked_until - time.time()) * 1000))
 
 
 def _ask_again(part: Part) -> Ask:
     windows = tuple(standing.window for standing in part.windows)
     return Ask(part.key, windows, part.cost, part.shadow, part.limiter)
-
-
-def _part(pair: Pair, ask: Ask, verdict: Verdict) -> Part:
-    standings = [
-        # A store that cannot be asked knows of no uses.
-        Standing(window, *use)
-        for window, use in zip(ask.windows, verdict.uses, strict=False)
-    ]
-    name, subject = pair
-    return Part(
-        name, subject.kind.word, ask.key, tuple(standings), ask.cost, verdict.wait_ms, ask.shadow
-    )
-
-
-def _blocked(ruled: dict[Pair, Ruling | None]) -> Decision | None:
-    """The refusal of those whom a rule blocks for now, None where there are none."""
-    now = time.time()
-    parts = [
-        Part(
-            name,
-            subject.kind.word,
-            _key(name, subject),
-            (),
-            wait_ms=int((rule.blocked_until - now) * 1000),
-        )
-        for (name, subject), rule in ruled.items()
-        if rule and rule.blocked_until > now and not rule.shadow
-    ]
-    return Decision(allowed=False, parts=tuple(parts), at_ms=int(now * 1000)) if parts else None

@@ -60,15 +60,25 @@ class LimitStore:
             except FAILURES as error:
                 self._away(self.redis, error)
 
-    def forget(self, keys: Sequence[str]) -> None:
-        """The counts of these keys begin anew. Raises DatabaseError."""
+    def forget(self, keys: Sequence[str]) -> bool:
+        """The counts of these keys begin anew; False where Redis goes on with its own, because it
+        is away. Raises DatabaseError."""
         self.refusals.forget(keys)
         self.standby.forget(keys)
-        if self.redis and self.breaker.is_closed():
-            try:
-                self.redis.forget(keys)
-            except FAILURES as error:
-                self._away(self.redis, error)
+        if self.redis is None:
+            return True
+        if not self.breaker.is_closed():
+            return False
+        try:
+            self.redis.forget(keys)
+        except FAILURES as error:
+            self._away(self.redis, error)
+            return False
+        return True
+
+    def note_refused(self, names: Sequence[str]) -> None:
+        """Counts what a rule refused, of which nothing was asked, in the statistics."""
+        self.tally.count([f"{name}:refused" for name in names], int(time.time() // 60))
 
     def _peek(self, asks: Sequence[Ask]) -> Answer:
         return self._ask_redis(asks, 0, hit=False) or self.standby.decide(asks, hit=False)

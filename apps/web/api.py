@@ -19,6 +19,7 @@ from apps.ratelimits.decorators import never_limited
 ENTRIES = {
     "upload": ("batch-upload", "Submit files as one job."),
     "jobs": ("job-list", "Your organization's jobs; each leads to its files and results."),
+    "pause": ("batch-pause", "What is paused, why and by whom; owners and admins pause here."),
     "rate_limits": ("rate-limits", "What you have left of each limit."),
     "docs": ("api-docs", "Every operation, to read about and to try."),
     "schema": ("schema", "The same as an OpenAPI document, for programs: a download."),
