@@ -5,6 +5,7 @@ nor how long it takes tells whether there is an account. What is in line is encr
 """
 
 import json
+from smtplib import SMTPException
 from typing import Any
 
 from django.conf import settings
@@ -20,8 +21,9 @@ from django.utils.http import urlsafe_base64_encode
 
 from apps.accounts.models import User, UserManager
 from apps.core.sealing import seal, unseal
-from apps.queue.handlers import Control
+from apps.queue.handlers import Control, RunFailed
 from apps.queue.models import WorkItem
+from apps.queue.retry import Failure, FailureClass
 from apps.queue.work_items import MAILS, submit_work
 
 PURPOSE = "address of a mail"
@@ -89,7 +91,7 @@ def _user(email: str) -> User | None:
 
 
 def _send(template: str, email: str, site: str, path: str) -> None:
-    """The first line of the template is the subject."""
+    """The first line of the template is the subject. Raises RunFailed when it is not taken."""
     known = {
         "link": site.rstrip("/") + path,
         "site": site,
@@ -98,4 +100,9 @@ def _send(template: str, email: str, site: str, path: str) -> None:
     }
     text = render_to_string(f"web/mail/{template}.txt", known)
     subject, _, body = text.partition("\n")
-    send_mail(subject, body.lstrip(), None, [email])
+    try:
+        send_mail(subject, body.lstrip(), None, [email])
+    except (OSError, SMTPException) as error:
+        # Without what was raised: it may quote the address.
+        detail = f"The mail server did not take it ({type(error).__name__})."
+        raise RunFailed(Failure(FailureClass.TRANSIENT, "work.unsent", detail)) from None

@@ -166,7 +166,7 @@ def test_a_worker_sends_it_and_a_mail_server_that_is_away_is_tried_again(
         patch.setattr("apps.web.mails.send_mail", _refuse)
         worker.work_off("email")
     item = WorkItem.objects.get()
-    assert (item.state, item.error_class) == ("retry_wait", "transient")
+    assert (item.state, item.error_code) == ("retry_wait", "work.unsent")
     assert mail.outbox == []
     WorkItem.objects.update(available_at=timezone.now())
     worker.work_off("email")
