@@ -14,6 +14,7 @@ from apps.accounts.actor import SESSION_KEY
 from apps.accounts.models import Organization, User
 from apps.accounts.roles import Role
 from apps.accounts.services import add_member, create_api_key, create_organization, create_user
+from apps.ratelimits.stores import store
 
 ApiFor = Callable[[User | str], APIClient]
 ClientFor = Callable[[User], Client]
@@ -35,6 +36,12 @@ def _static_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         STORAGES=settings.STORAGES | {"staticfiles": plain},
     ):
         yield
+
+
+@pytest.fixture(autouse=True)
+def _fresh_limits() -> None:
+    """What this process remembers of limits ends with the test, as what Redis has of them does."""
+    store.cache_clear()
 
 
 @pytest.fixture(scope="session", autouse=True)

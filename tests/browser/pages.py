@@ -52,6 +52,19 @@ def signed_out(page: Page) -> None:
     page.get_by_text("You are signed out.").wait_for()
 
 
+def forgot_password(page: Page) -> None:
+    """By keyboard alone."""
+    page.keyboard.type("nobody@example.com")  # the field has the focus
+    page.keyboard.press("Enter")
+    page.get_by_text("a mail with a link is on its way").wait_for()
+
+
+def too_short(page: Page) -> None:
+    page.keyboard.type("short")
+    page.keyboard.press("Enter")
+    page.get_by_role("alert").wait_for()
+
+
 def open_organizations(page: Page) -> None:
     page.locator("details.organization > summary").click()
 
@@ -126,6 +139,12 @@ SESSIONS = (
     Shown("sign-in", "/sign-in", NOBODY),
     Shown("wrong password", "/sign-in", NOBODY, prepare=wrong_password),
     Shown("signed out", "/sign-in", NOBODY, prepare=signed_out),
+    Shown("forgotten password", "/password", NOBODY),
+    Shown("mail on its way", "/password", NOBODY, prepare=forgot_password),
+    Shown("new password", "/password/{reset}", NOBODY),
+    Shown("new password too short", "/password/{reset}", NOBODY, prepare=too_short),
+    Shown("sign-up", "/sign-up", NOBODY),
+    Shown("new account", "/sign-up/{invitation}", NOBODY),
     Shown("menu of organizations", "/", prepare=open_organizations),
     Shown("menu of the account", "/", prepare=open_account),
     Shown("sidebar collapsed", "/", prepare=collapse),

@@ -51,6 +51,8 @@ def build(service: Service) -> Stage:
     _open_jobs(office, stage.ids)
     elsewhere = stage.api(people.ELSEWHERE).submit("Lamp oil", {"lamp-oil.txt": "Not yours."})
     stage.ids["foreign"] = elsewhere
+    links = service.call("from tests.browser import people; people.invite()")
+    stage.ids.update(json.loads(links))
     return stage
 
 

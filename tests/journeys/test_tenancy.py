@@ -9,7 +9,6 @@ import pytest
 from django.apps import apps
 from django.contrib.auth.models import Group
 from django.test import Client
-from django.urls import URLPattern, URLResolver, get_resolver
 from rest_framework.test import APIClient
 
 from apps.accounts.models import ApiKey, Membership, Organization, User
@@ -22,6 +21,7 @@ from tests.jobs.forms import UPLOAD, accepted, body, field, files_of, part, post
 from tests.jobs.runs import fail_next, read_next
 from tests.journeys.routes import (
     ADMIN_WITHOUT_DATA,
+    BY_LINK,
     DETAILS,
     LISTS,
     MAKES,
@@ -33,6 +33,7 @@ from tests.journeys.routes import (
     PICTURES,
     SEARCHABLE,
 )
+from tests.routes import every_route
 
 pytestmark = pytest.mark.once
 
@@ -42,20 +43,6 @@ ACTIONS = (*(f"/{verb}" for verb in CONTROLS), "/cancel", "/retry", "/delete", "
 HTML = {"Accept": "text/html"}
 FOREIGN = ("Acme", "acme", "alice@example.com", "bob@example.com", "what was read")
 """What is in everything that was made here, and in no answer that Charlie gets."""
-
-
-def routes(patterns: list[Any], prefix: str = "") -> Iterator[tuple[str, URLPattern]]:
-    """Every route of the URL table with its view."""
-    for pattern in patterns:
-        route = prefix + str(pattern.pattern)
-        if isinstance(pattern, URLResolver):
-            yield from routes(pattern.url_patterns, route)
-        else:
-            yield route, pattern
-
-
-def every_route() -> dict[str, URLPattern]:
-    return dict(routes(get_resolver().url_patterns))
 
 
 def cases(*tables: dict[str, list[str]]) -> list[tuple[str, str]]:
@@ -112,6 +99,7 @@ def test_every_route_has_its_place_here() -> None:
         **PAGES,
         **PAGE_DETAILS,
         **OF_ONES_OWN_SESSION,
+        **BY_LINK,
     }
     found = every_route()
     assert {route for route in found if not route.startswith("admin/")} == set(known)
