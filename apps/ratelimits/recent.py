@@ -74,4 +74,6 @@ def _aged(answer: Answer, passed_ms: int) -> Answer:
         Verdict(tuple([Use(use.used, less(use.reset_ms)) for use in each.uses]), less(each.wait_ms))
         for each in answer.verdicts
     ]
-    return answer._replace(now_ms=answer.now_ms + passed_ms, verdicts=tuple(verdicts))
+    # The stamp is as old as the refusal, so it is not told again.
+    now_ms = answer.now_ms + passed_ms
+    return answer._replace(now_ms=now_ms, verdicts=tuple(verdicts), stamp="")

@@ -23,6 +23,8 @@ PREFIX = "docmill:limits:"
 """Begins every key of the limits in Redis."""
 STAMP = f"{PREFIX}stamp"
 """The number of the rules' last change."""
+STAMP_SECONDS = 86_400
+"""When it is gone, whoever misses it puts there what it knows."""
 PROBE = f"{PREFIX}probe"
 TIMEOUT_SECONDS = 0.1
 """For a connection, and for an answer. The first request that finds Redis away waits so long."""
@@ -94,6 +96,18 @@ class RedisStore:
     def forget(self, keys: Sequence[str]) -> None:
         """The counts of these keys begin anew."""
         self.client.unlink(*[PREFIX + key for key in keys])
+
+    def stamp(self, *, or_else: str) -> str:
+        """The number of the rules' last change; `or_else` from now on where there is none."""
+        found = self.client.get(STAMP)
+        if found is None:
+            self.client.set(STAMP, or_else, nx=True, ex=STAMP_SECONDS)
+            found = self.client.get(STAMP)
+        return found.decode() if isinstance(found, bytes) else or_else
+
+    def restamp(self, stamp: str) -> None:
+        """The rules have changed."""
+        self.client.set(STAMP, stamp, ex=STAMP_SECONDS)
 
     def probe(self) -> None:
         """Raises unless Redis takes a write: one that is full or read-only answers a ping too."""

@@ -15,13 +15,15 @@ from apps.audit import services as audit
 from apps.ratelimits import rulebook
 from apps.ratelimits.decision import OPEN, Decision, Part, Standing
 from apps.ratelimits.errors import TooManyRequests
-from apps.ratelimits.ledger import Ask, Source, Verdict, keys_of
+from apps.ratelimits.ledger import Answer, Ask, Source, Verdict, keys_of
 from apps.ratelimits.limiters import limiter
 from apps.ratelimits.rulebook import Ruling
 from apps.ratelimits.stores import store
 from apps.ratelimits.subjects import Subject
 
 Pair = tuple[str, Subject]
+SHADOW = ":shadow"
+"""Ends the key under which a shadow counts."""
 
 
 def check(
@@ -74,16 +76,25 @@ def refund(decision: Decision, *names: str) -> None:
 
 @transaction.atomic
 def reset_limit(
-    *, actor: User, name: str, subject: Subject, told: str = "", reason: str = ""
+    *,
+    actor: User | None,
+    name: str,
+    subject: Subject,
+    caller: Sequence[Subject] = (),
+    told: str = "",
+    reason: str = "",
 ) -> None:
     """The counts of the limiter `name` for `subject` begin anew, in every process within a second.
 
     `told` is how the audit log names the subject; its kind and key in the store when empty.
     """
-    windows = limiter(name).windows
-    ruled = rulebook.ruling(name, [subject])
+    windows = {limiter(name).windows}
+    subjects = (subject, *caller)
+    for ruled in (rulebook.ruling(name, subjects), rulebook.shadow(name, subjects)):
+        windows |= {ruled.windows} if ruled else set()
     key = _key(name, subject)
-    keys = dict.fromkeys(keys_of(key, windows) + keys_of(key, ruled.windows if ruled else ()))
+    keys = [each for every in windows for each in keys_of(key, every)]
+    keys += [each for every in windows for each in keys_of(key + SHADOW, every)]
     audit.record(
         organization=None,
         actor=actor,
@@ -93,25 +104,30 @@ def reset_limit(
         detail={"subject": told or subject.key, "kind": subject.kind.word},
         reason=reason,
     )
-    store().forget(list(keys))
+    store().forget(list(dict.fromkeys(keys)))
 
 
 def _decide(pairs: Sequence[Pair], cost: int, caller: Sequence[Subject], *, hit: bool) -> Decision:
     if not settings.ENABLE_RATE_LIMITING:
         return OPEN
-    ruled = {pair: rulebook.ruling(pair[0], (pair[1], *caller)) for pair in pairs}
-    asks = {pair: _ask(pair, rule, cost) for pair, rule in ruled.items()}
-    blocked = _blocked(ruled)
+    rulebook.refresh()
+    ruled = [(pair, rulebook.ruling(pair[0], (pair[1], *caller))) for pair in pairs]
+    blocked = _blocked(ruled, hit=hit)
     if blocked is not None:
         return blocked
-    limited = {pair: ask for pair, ask in asks.items() if ask.windows}
+    limited = [
+        (pair, ask)
+        for pair, rule in ruled
+        for ask in _asks(pair, rule, caller, cost)
+        if ask.windows
+    ]
     if not limited:
         return OPEN
-    answer = store().decide(list(limited.values()), hit=hit)
+    answer = store().decide([ask for _, ask in limited], hit=hit)
     rulebook.heard(answer.stamp)
     parts = [
         _part(pair, ask, verdict)
-        for (pair, ask), verdict in zip(limited.items(), answer.verdicts, strict=True)
+        for (pair, ask), verdict in zip(limited, answer.verdicts, strict=True)
     ]
     return Decision(answer.allowed, tuple(parts), answer.now_ms, answer.source)
 
@@ -120,12 +136,14 @@ def _key(name: str, subject: Subject) -> str:
     return f"{name}:{subject.key}"
 
 
-def _ask(pair: Pair, rule: Ruling | None, cost: int) -> Ask:
+def _asks(pair: Pair, rule: Ruling | None, caller: Sequence[Subject], cost: int) -> list[Ask]:
+    """What holds, and beside it, under a key of its own, what a shadow only tries."""
     name, subject = pair
-    limit = limiter(name)
-    windows = rule.windows if rule else limit.windows
-    shadow = rule.shadow if rule else False
-    return Ask(_key(name, subject), windows, cost, shadow, name, limit.fallback)
+    limit, key = limiter(name), _key(name, subject)
+    asks = [Ask(key, rule.windows if rule else limit.windows, cost, False, name, limit.fallback)]
+    if tried := rulebook.shadow(name, (subject, *caller)):
+        asks.append(Ask(key + SHADOW, tried.windows, cost, True, name, limit.fallback))
+    return asks
 
 
 def _ask_again(part: Part) -> Ask:
@@ -145,7 +163,7 @@ def _part(pair: Pair, ask: Ask, verdict: Verdict) -> Part:
     )
 
 
-def _blocked(ruled: dict[Pair, Ruling | None]) -> Decision | None:
+def _blocked(ruled: Sequence[tuple[Pair, Ruling | None]], *, hit: bool) -> Decision | None:
     """The refusal of those whom a rule blocks for now, None where there are none."""
     now = time.time()
     parts = [
@@ -156,7 +174,14 @@ def _blocked(ruled: dict[Pair, Ruling | None]) -> Decision | None:
             (),
             wait_ms=int((rule.blocked_until - now) * 1000),
         )
-        for (name, subject), rule in ruled.items()
-        if rule and rule.blocked_until > now and not rule.shadow
+        for (name, subject), rule in ruled
+        if rule and rule.blocked_until > now
     ]
-    return Decision(allowed=False, parts=tuple(parts), at_ms=int(now * 1000)) if parts else None
+    if not parts:
+        return None
+    if hit:
+        asks = [Ask(part.key, (), tally=part.limiter) for part in parts]
+        verdicts = tuple(Verdict((), part.wait_ms) for part in parts)
+        answer = Answer(False, int(now * 1000), verdicts, source=Source.REDIS)
+        store().tally.add(asks, answer, int(now // 60))
+    return Decision(allowed=False, parts=tuple(parts), at_ms=int(now * 1000))

@@ -67,6 +67,7 @@ def state_changes(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 @pytest.mark.once
+@pytest.mark.django_db
 @pytest.mark.parametrize("fault", [kill, freeze, fill])
 def test_away_and_back(
     valkey: Valkey,

@@ -183,7 +183,7 @@ for _, ask in ipairs(asks) do
   if hit and ask.tally ~= '' then
     if ask.wait > 0 then
       count(KEYS[#KEYS - 1], ask.tally .. (ask.shadow and ':shadow' or ':refused'), 1)
-    elseif allowed == 1 then
+    elseif allowed == 1 and not ask.shadow then
       count(KEYS[#KEYS - 1], ask.tally .. ':allowed', 1)
     end
   end
