@@ -14,7 +14,7 @@ from apps.accounts.actor import SESSION_KEY
 from apps.accounts.models import Organization, User
 from apps.accounts.roles import Role
 from apps.accounts.services import add_member, create_api_key, create_organization, create_user
-from apps.ratelimits import rulebook
+from apps.ratelimits import abuse, rulebook
 from apps.ratelimits.stores import store
 
 ApiFor = Callable[[User | str], APIClient]
@@ -46,6 +46,7 @@ def _fresh_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     That there are no rules it knows: it need not ask the database.
     """
     store.cache_clear()
+    abuse._noticed.clear()
     monkeypatch.setattr(rulebook, "book", rulebook.Rulebook(is_new=True))
 
 

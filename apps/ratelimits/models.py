@@ -224,3 +224,57 @@ class RateLimitRule(models.Model):
         self.reason = " ".join(self.reason.split())
         if not 1 <= len(self.reason) <= REASON_MAX_LENGTH:
             raise ValueError(f"Say why, in at most {REASON_MAX_LENGTH} characters.")
+
+
+class LimitHour(models.Model):
+    """How often a limiter came to an outcome in the hour from `start`, and in each minute of it.
+
+    Folded from what Redis counts; see `statistics`.
+    """
+
+    limiter = models.CharField(max_length=NAME_MAX_LENGTH)
+    start = models.DateTimeField()
+    outcome = models.CharField(max_length=8)
+    minutes = models.JSONField(default=list)
+    count = models.PositiveBigIntegerField(default=0)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["start", "limiter", "outcome"], name="ratelimits_one_hour"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.count} {self.outcome} by {self.limiter} from {self.start}"
+
+
+class Offender(models.Model):
+    """An address that was refused again and again: how often that was noticed, and how often it
+    was blocked for it. `user` is who was signed in there the last time, `limiter` what refused."""
+
+    network = models.CharField(max_length=NETWORK_MAX_LENGTH, unique=True)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    limiter = models.CharField(max_length=NAME_MAX_LENGTH)
+    times = models.PositiveIntegerField(default=0)
+    blocks = models.PositiveIntegerField(default=0)
+    first_at = models.DateTimeField(default=timezone.now)
+    last_at = models.DateTimeField(default=timezone.now, db_index=True)
+
+    class Meta:
+        verbose_name = "repeated offender"
+
+    def __str__(self) -> str:
+        return self.network
+
+
+class LimitsNow(RateLimitRule):
+    """No rows of its own: who may see (`view`) and reset (`change`) what is counted, and where the
+    admin lists it."""
+
+    class Meta:
+        proxy = True
+        default_permissions = ("view", "change")
+        verbose_name = verbose_name_plural = "counts"

@@ -4,6 +4,7 @@ Redis is one server (or a primary with replicas), not a cluster: the keys of a c
 must evict nothing (`noeviction`): a log that is gone is a new budget.
 """
 
+import time
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from hashlib import sha1
@@ -25,6 +26,8 @@ STAMP = f"{PREFIX}stamp"
 """The number of the rules' last change."""
 STAMP_SECONDS = 86_400
 """When it is gone, whoever misses it puts there what it knows."""
+REFUSED = f"{PREFIX}refused"
+"""The keys that were refused last, by when there is room for them again."""
 PROBE = f"{PREFIX}probe"
 TIMEOUT_SECONDS = 0.1
 """For a connection, and for an answer. The first request that finds Redis away waits so long."""
@@ -81,7 +84,7 @@ class RedisStore:
             suffixes, shape = _shape(ask.windows)
             keys += [f"{PREFIX}{ask.key}{suffix}" for suffix in suffixes]
             arguments += (ask.tally, ask.cost, "1" if ask.shadow else "0", *shape)
-        keys += (statistics_key(minute), STAMP)
+        keys += (REFUSED, statistics_key(minute), STAMP)
         for each in late:
             arguments += (statistics_key(each.minute), each.field, each.number)
         return _answer(self._run(self._decide, keys, arguments), asks)
@@ -95,7 +98,27 @@ class RedisStore:
 
     def forget(self, keys: Sequence[str]) -> None:
         """The counts of these keys begin anew."""
-        self.client.unlink(*[PREFIX + key for key in keys])
+        names = [PREFIX + key for key in keys]
+        with self.client.pipeline(transaction=False) as pipe:
+            pipe.unlink(*names)
+            pipe.zrem(REFUSED, *names)
+            pipe.execute()
+
+    def refused(self, most: int) -> list[tuple[str, float]]:
+        """Up to `most` keys that have no room now, and when they have (Unix seconds)."""
+        now = time.time() * 1000
+        found: Any = self.client.zrange(
+            REFUSED, "+inf", now, desc=True, byscore=True, offset=0, num=most, withscores=True
+        )
+        return [(key.decode().removeprefix(PREFIX), until / 1000) for key, until in found]
+
+    def statistics(self, minutes: Sequence[int]) -> list[dict[str, int]]:
+        """Of each of `minutes` (Unix time / 60): `limiter:outcome` -> how often."""
+        with self.client.pipeline(transaction=False) as pipe:
+            for minute in minutes:
+                pipe.hgetall(statistics_key(minute))
+            counted = pipe.execute()
+        return [{name.decode(): int(n) for name, n in each.items()} for each in counted]
 
     def stamp(self, *, or_else: str) -> str:
         """The number of the rules' last change; `or_else` from now on where there is none."""

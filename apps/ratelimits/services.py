@@ -12,7 +12,7 @@ from django.db import transaction
 
 from apps.accounts.models import User
 from apps.audit import services as audit
-from apps.ratelimits import rulebook
+from apps.ratelimits import abuse, rulebook
 from apps.ratelimits.decision import OPEN, Decision, Part, Standing
 from apps.ratelimits.errors import TooManyRequests
 from apps.ratelimits.ledger import Answer, Ask, Source, Verdict, keys_of
@@ -129,7 +129,10 @@ def _decide(pairs: Sequence[Pair], cost: int, caller: Sequence[Subject], *, hit:
         _part(pair, ask, verdict)
         for (pair, ask), verdict in zip(limited, answer.verdicts, strict=True)
     ]
-    return Decision(answer.allowed, tuple(parts), answer.now_ms, answer.source)
+    decision = Decision(answer.allowed, tuple(parts), answer.now_ms, answer.source)
+    if hit and not answer.allowed:
+        abuse.note(decision, (*[subject for _, subject in pairs], *caller))
+    return decision
 
 
 def _key(name: str, subject: Subject) -> str:

@@ -1,7 +1,8 @@
 -- One decision over several keys and all their windows: every one has room, or nothing is counted.
 -- Twin of ledger.py, log.py and slices.py; one suite holds both to an oracle.
 --
--- KEYS: what is kept, in the order of ARGV; then the statistics of this minute, and the rules' stamp.
+-- KEYS: what is kept, in the order of ARGV; then who was refused last, the statistics of this minute,
+--   and the rules' stamp.
 -- ARGV: 1 to count or 0 to look; the number of asks; for each: its name in the statistics ('' for
 --   none), its cost, 1 if it is a shadow, and the number of its meters; for each of these: the width
 --   of a slice (0: an exact log) and the number of its windows; for each: its limit and milliseconds.
@@ -16,6 +17,7 @@ local unpack, pack, sub, rep, floor = struct.unpack, struct.pack, string.sub, st
 local SLICES = 64
 local MAX_DISTANCE = 4000000000 -- of 2^32, which is 49 days; no window is longer than 31
 local STATISTICS_SECONDS = 172800
+local MOST_REFUSED = 1000
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + floor(time[2] / 1000)
@@ -156,6 +158,15 @@ local function count(statistics, field, n)
   end
 end
 
+-- By when there is room again; of many, those that wait the longest.
+local function list_refused(name, wait)
+  local refused = KEYS[#KEYS - 2]
+  redis.call('ZADD', refused, now + wait, name)
+  redis.call('ZREMRANGEBYSCORE', refused, '-inf', now)
+  redis.call('ZREMRANGEBYRANK', refused, 0, -MOST_REFUSED - 1)
+  if redis.call('PTTL', refused) < wait then redis.call('PEXPIRE', refused, wait) end
+end
+
 local out = {allowed, now, redis.call('GET', KEYS[#KEYS]) or '-'}
 for _, ask in ipairs(asks) do
   local recorded = hit and allowed == 1 and ask.wait == 0
@@ -183,6 +194,7 @@ for _, ask in ipairs(asks) do
   if hit and ask.tally ~= '' then
     if ask.wait > 0 then
       count(KEYS[#KEYS - 1], ask.tally .. (ask.shadow and ':shadow' or ':refused'), 1)
+      if not ask.shadow then list_refused(ask.meters[1].key, ask.wait) end
     elseif allowed == 1 and not ask.shadow then
       count(KEYS[#KEYS - 1], ask.tally .. ':allowed', 1)
     end
