@@ -44,7 +44,7 @@ class Breaker:
         if not self.is_open:
             return True
         with self._lock:
-            due = self.is_open and self._clock() >= self._next_probe
+            due = self._clock() >= self._next_probe
             if due:
                 self._next_probe = self._clock() + PAUSE_SECONDS
         if due:

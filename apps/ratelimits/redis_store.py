@@ -4,6 +4,7 @@ Redis is one server (or a primary with replicas), not a cluster: the keys of a c
 must evict nothing (`noeviction`): a log that is gone is a new budget.
 """
 
+import struct
 import time
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
@@ -78,13 +79,13 @@ class RedisStore:
 
         `minute` is the one (Unix time / 60) in whose statistics it goes; `late` goes along.
         """
-        keys: list[str] = []
-        arguments: list[Any] = ["1" if hit else "0", len(asks)]
+        keys = []
+        arguments: list[str | bytes | int] = [b"1" if hit else b"0", len(asks)]
         for ask in asks:
-            suffixes, shape = _shape(ask.windows)
+            suffixes, packed = _packed(ask.windows, ask.cost, ask.shadow, ask.tally)
             keys += [f"{PREFIX}{ask.key}{suffix}" for suffix in suffixes]
-            arguments += (ask.tally, ask.cost, "1" if ask.shadow else "0", *shape)
-        keys += (REFUSED, statistics_key(minute), STAMP)
+            arguments.append(packed)
+        keys += (statistics_key(minute), STAMP)
         for each in late:
             arguments += (statistics_key(each.minute), each.field, each.number)
         return _answer(self._run(self._decide, keys, arguments), asks)
@@ -141,32 +142,39 @@ class RedisStore:
         self.client.connection_pool.disconnect()
 
     def _run(self, script: Script, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
-        call = (len(keys), *keys, *arguments)
         try:
-            return self.client.execute_command("EVALSHA", script.digest, *call)
+            return self.client.evalsha(script.digest, len(keys), *keys, *arguments)
         except NoScriptError:
-            return self.client.execute_command("EVAL", script.text, *call)
+            return self.client.eval(script.text, len(keys), *keys, *arguments)
 
 
-@lru_cache(maxsize=1024)
-def _shape(windows: tuple[Window, ...]) -> tuple[tuple[str, ...], tuple[int, ...]]:
-    """The suffixes of the keys, and the arguments that tell of the windows."""
+@lru_cache(maxsize=4096)
+def _packed(
+    windows: tuple[Window, ...], cost: int, shadow: bool, tally: str
+) -> tuple[tuple[str, ...], bytes]:
+    """The suffixes of the keys, and the rest of an ask as `decide.lua` reads it."""
     meters = meters_of(windows)
-    numbers = [len(meters)]
+    packed = struct.pack(">IBB", cost, shadow, len(meters)) + tally.encode() + b"\0"
     for meter in meters:
-        numbers += (meter.width, len(meter.windows))
+        packed += struct.pack(">IB", meter.width, len(meter.windows))
         for window in meter.windows:
-            numbers += (window.limit, window.milliseconds)
-    return tuple(meter.suffix for meter in meters), tuple(numbers)
+            packed += struct.pack(">II", window.limit, window.milliseconds)
+    return tuple(meter.suffix for meter in meters), packed
+
+
+@lru_cache(maxsize=256)
+def _reader(size: int) -> struct.Struct:
+    return struct.Struct(f">BQ{size}I")
 
 
 def _answer(reply: bytes, asks: Sequence[Ask]) -> Answer:
-    allowed, now, stamp, *rest = reply.split()
-    numbers = iter([int(each) for each in rest])
-    verdicts = []
+    reader = _reader(sum([1 + 2 * len(ask.windows) for ask in asks]))
+    allowed, now, *numbers = reader.unpack_from(reply)
+    verdicts, at = [], 0
     for ask in asks:
-        wait = next(numbers)
-        uses = tuple([Use(next(numbers), next(numbers)) for _ in ask.windows])
-        verdicts.append(Verdict(uses, wait))
-    told = "" if stamp == b"-" else stamp.decode()
-    return Answer(allowed == b"1", int(now), tuple(verdicts), told, Source.REDIS)
+        end = at + 1 + 2 * len(ask.windows)
+        pairs = zip(numbers[at + 1 : end : 2], numbers[at + 2 : end : 2], strict=True)
+        verdicts.append(Verdict(tuple([Use(*pair) for pair in pairs]), numbers[at]))
+        at = end
+    stamp = reply[reader.size :].decode()
+    return Answer(allowed == 1, now, tuple(verdicts), stamp, Source.REDIS)
