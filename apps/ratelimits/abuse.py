@@ -9,7 +9,7 @@ import logging
 import time
 from collections.abc import Sequence
 from datetime import timedelta
-from ipaddress import ip_address
+from ipaddress import ip_network
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, transaction
@@ -35,6 +35,7 @@ FIRST_BLOCK = timedelta(hours=1)
 LONGER = 4
 LONGEST_BLOCK = timedelta(days=7)
 MAX_NOTICED = 10_000
+THIS_MACHINE = (ip_network("127.0.0.0/8"), ip_network("::1"))
 
 _noticed: dict[str, float] = {}
 """Addresses that this process need not count for a while -> until when, by the monotonic clock."""
@@ -101,6 +102,5 @@ def _block(row: Offender) -> None:
 
 def _is_ours(network: Network) -> bool:
     """Whether it is this machine or a proxy: behind those is everybody."""
-    address = ip_address(network.network_address)
-    proxies = trusted_networks(settings.TRUSTED_PROXIES)
-    return address.is_loopback or any(address in each for each in proxies)
+    ours = (*THIS_MACHINE, *trusted_networks(settings.TRUSTED_PROXIES))
+    return any(each.version == network.version and each.overlaps(network) for each in ours)

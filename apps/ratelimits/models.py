@@ -152,6 +152,11 @@ class RateLimitRule(models.Model):
         )
         return (told or self.windows) + (", in shadow" if self.shadow else "")
 
+    @property
+    def is_block(self) -> bool:
+        """Whether it refuses everything, for real."""
+        return self.blocked_until is not None and self.enabled and not self.shadow
+
     def state(self, now: datetime) -> str:
         """In a word: `off`, `over`, or `in_force`."""
         if not self.enabled:

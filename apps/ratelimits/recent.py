@@ -8,8 +8,8 @@ from typing import NamedTuple
 from apps.ratelimits.ledger import Answer, Ask, Verdict
 from apps.ratelimits.log import Use
 
-KEPT_SECONDS = 1.0
-"""At most: so soon after it was reset, a limit is open in every process."""
+KEPT_SECONDS = 0.8
+"""At most: so soon after it was reset, a limit is open in every process. A second is promised."""
 MAX_REFUSALS = 10_000
 
 

@@ -20,6 +20,13 @@ ADDED, CHANGED, REMOVED = "limit.rule_add", "limit.rule_change", "limit.rule_rem
 CHANGEABLE = ("windows", "blocked_until", "shadow", "enabled", "expires_at", "reason")
 
 
+def new_rule(**fields: Any) -> RateLimitRule:
+    """As `add_rule` would lay it down. Raises InvalidInput for what makes no sense."""
+    rule = RateLimitRule(**fields)
+    _validate(rule)
+    return rule
+
+
 @transaction.atomic
 def add_rule(*, by: User | None, **fields: Any) -> RateLimitRule:
     """A new rule with `fields` of RateLimitRule; by Docmill itself for None.
@@ -27,8 +34,7 @@ def add_rule(*, by: User | None, **fields: Any) -> RateLimitRule:
     One for the same limiter and target whose time is over gives way. Raises InvalidInput, with an
     error for each field, also when there is such a rule already: that one can be changed.
     """
-    rule = RateLimitRule(made_by=by, **fields)
-    _validate(rule)
+    rule = new_rule(made_by=by, **fields)
     now = timezone.now()
     for other in list(_like(rule)):
         if other.state(now) != "over":
