@@ -41,8 +41,9 @@ def _static_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _fresh_limits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What this process remembers of limits ends with the test, as what Redis has of them does. A
-    Redis that answers late on a busy machine is not away: that is for tests/ratelimits/test_away.py.
+    """What this process remembers of limits ends with the test, as what Redis has of them does.
+
+    On a busy machine Redis may answer late; tests/ratelimits/test_away.py is about that.
     """
     monkeypatch.setattr(redis_store, "ANSWER_SECONDS", 10.0)
     store.cache_clear()
