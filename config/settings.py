@@ -436,7 +436,7 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 3600.0,
         "options": {
             "label": "Clean up",
-            "does": "Removes jobs past their time, and idempotency keys and sessions that ran out.",
+            "does": "Removes jobs past their time, old bulk actions, request keys and sessions.",
         },
     },
     "remove_orphans": {

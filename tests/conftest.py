@@ -14,7 +14,7 @@ from apps.accounts.actor import SESSION_KEY
 from apps.accounts.models import Organization, User
 from apps.accounts.roles import Role
 from apps.accounts.services import add_member, create_api_key, create_organization, create_user
-from apps.ratelimits import abuse, rulebook
+from apps.ratelimits import abuse, redis_store, rulebook
 from apps.ratelimits.stores import store
 
 ApiFor = Callable[[User | str], APIClient]
@@ -43,11 +43,20 @@ def _static_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def _fresh_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     """What this process remembers of limits ends with the test, as what Redis has of them does.
 
-    That there are no rules it knows: it need not ask the database.
+    On a busy machine Redis may answer late; tests/ratelimits/test_away.py is about that. That there
+    are no rules a process knows: it need not ask the database.
     """
+    monkeypatch.setattr(redis_store, "ANSWER_SECONDS", 10.0)
     store.cache_clear()
     abuse._noticed.clear()
     monkeypatch.setattr(rulebook, "book", rulebook.Rulebook(is_new=True))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cheap_passwords() -> Iterator[None]:
+    """Argon2 takes 0.3 s for a sign-in, which is its purpose; tests/web/test_sessions.py has it."""
+    with override_settings(PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"]):
+        yield
 
 
 @pytest.fixture

@@ -1,12 +1,15 @@
-"""Which test runs in which pass, which one alone, and that none is left out in silence."""
+"""Which test runs in which pass, which ones together, which one alone, and that none is left out
+in silence."""
 
 import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.servers import scratch_key
 
@@ -17,6 +20,14 @@ MARKERS = (
 )
 ALLOWED_SKIP = "needs "
 """A test may be skipped for what the machine lacks, and its reason then says so."""
+
+TOGETHER = (
+    "tests/faults/test_up.py",
+    "tests/fuzz/test_fuzz.py",
+    "tests/jobs/test_web_server.py",
+)
+"""Files whose tests share something dear: one process of the run has them all, and begins with it.
+Told by the path, because marks of xdist_group have no effect with pytest 9.2 and xdist 3.8."""
 
 refused_key = pytest.StashKey[list[str]]()
 
@@ -37,6 +48,18 @@ def pytest_configure(config: pytest.Config) -> None:
         config.add_cleanup(lambda: os.environ.pop("TEST_TURNS", None))
         os.environ["TEST_TURNS"] = str(config.stash[scratch_key])
     config.pluginmanager.register(SkipGuard(config), "skip-guard")
+
+
+class Scheduling(LoadScopeScheduling):
+    """Test by test, but for the files that stay together."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = nodeid.partition("::")[0]
+        return path if path in TOGETHER else nodeid
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
+    return Scheduling(config, log)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

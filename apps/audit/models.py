@@ -1,7 +1,7 @@
 """The audit log: chains of entries that are only ever added to."""
 
 from datetime import UTC
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn, Self
 
 from django.conf import settings
 from django.db import models
@@ -27,12 +27,25 @@ def chain_of(organization: models.Model | None) -> str:
     return str(organization.pk)
 
 
+class ChainQuerySet(models.QuerySet["Chain"]):
+    def locked(self) -> Self:
+        """For an entry to be added; with `is_taken`, whether one has the next number already."""
+        following = AuditEntry.objects.filter(
+            chain=models.OuterRef("pk"), number=models.OuterRef("number") + 1
+        )
+        return self.select_for_update(of=("self",)).annotate(is_taken=models.Exists(following))
+
+
 class Chain(models.Model):
     """The end of a chain. Who adds an entry locks this row, so numbers have no gaps."""
 
     name = models.CharField(primary_key=True, max_length=36)
     number = models.PositiveBigIntegerField(default=0)
     hash = models.CharField(max_length=HASH_LENGTH, default=GENESIS)
+
+    is_taken: bool  # where a query brings it
+
+    objects: ClassVar[Any] = ChainQuerySet.as_manager()
 
     def __str__(self) -> str:
         return self.name

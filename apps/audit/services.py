@@ -5,7 +5,7 @@ from typing import Any
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import transaction
-from django.db.models import Max, Min, Model
+from django.db.models import Exists, Max, Min, Model, OuterRef
 from django.utils import timezone
 
 from apps.audit.chain import Flaw, Head, Link, Problem, canonical, first_flaw
@@ -37,11 +37,15 @@ def record(
     `action` is a code (`job.cancel`), `target` the kind of thing it was done to and `target_id`
     that thing's id. `actor_name` says who acts where `actor` is None. `detail` is whatever JSON
     can tell.
+
+    What somebody put past the end with SQL is passed over: it stops nobody's work, and `verify`
+    finds it.
     """
-    chain, _ = Chain.objects.select_for_update().get_or_create(name=chain_of(organization))
+    name = chain_of(organization)
+    chain, is_new = Chain.objects.locked().get_or_create(name=name)
     entry = AuditEntry(
         chain=chain,
-        number=chain.number + 1,
+        number=_free_number(chain) if is_new or chain.is_taken else chain.number + 1,
         at=timezone.now(),
         organization_id=organization.pk if organization else None,
         actor_id=actor.pk if actor else None,
@@ -58,6 +62,16 @@ def record(
     chain.number, chain.hash = entry.number, entry.hash
     chain.save(update_fields=["number", "hash"])
     return entry
+
+
+def _free_number(chain: Chain) -> int:
+    """The first number after the end of `chain` that no entry has."""
+    after = AuditEntry.objects.filter(chain=OuterRef("chain"), number=OuterRef("number") + 1)
+    taken = AuditEntry.objects.filter(chain=chain, number__gt=chain.number).order_by("number")
+    if not taken.filter(number=chain.number + 1).exists():
+        return chain.number + 1
+    last = taken.exclude(Exists(after)).values_list("number", flat=True)[0]
+    return int(last) + 1
 
 
 def verify(organization: Model | None) -> Flaw | None:

@@ -151,7 +151,8 @@ class ReadOnly(Listing):
 
 class LinkedFilter(admin.RelatedFieldListFilter):
     """Shown only while it is in force, which a link to the list has made it: the row it holds to,
-    and the way back to all. So it lists neither thousands of rows nor asks for them."""
+    and the way back to all. So it lists neither thousands of rows nor asks for them, and names
+    none but those that the list itself leads to."""
 
     def field_choices(
         self, field: Any, request: HttpRequest, model_admin: admin.ModelAdmin
@@ -160,10 +161,11 @@ class LinkedFilter(admin.RelatedFieldListFilter):
         if not values:
             return []
         try:
+            listed = model_admin.get_queryset(request).filter(**{field.name: values[-1]})
             row = field.related_model._default_manager.filter(pk=values[-1]).first()
+            return [(row.pk, str(row))] if row and listed.exists() else []
         except (ValidationError, ValueError):
             return []
-        return [(row.pk, str(row))] if row else []
 
     def has_output(self) -> bool:
         return self.lookup_val is not None

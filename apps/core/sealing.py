@@ -29,6 +29,13 @@ def unseal(sealed: str, *, purpose: str) -> str:
         raise Unsealable from error
 
 
+def without(secret: str, text: str) -> str:
+    """`text` with stars for `secret`, also where it is written as Python quotes it; "" is none."""
+    if not secret:
+        return text
+    return text.replace(secret, "***").replace(repr(secret)[1:-1], "***")
+
+
 def _box(purpose: str) -> MultiFernet:
     secrets = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
     return MultiFernet([Fernet(_key(secret, purpose)) for secret in secrets])

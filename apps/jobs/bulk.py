@@ -21,6 +21,8 @@ from apps.core.errors import DocmillError
 from apps.jobs.errors import MoreMatch, NothingMatches
 from apps.jobs.models import BatchFile, BatchJob, BulkTarget
 from apps.jobs.services.controlling import all_locked, locked
+from apps.jobs.services.removing import lock_to_remove
+from apps.jobs.services.reuse import lock_bytes
 from apps.jobs.verbs import FILE_VERBS, JOB_VERBS, Deed, Verb
 from apps.queue.handlers import Control, RunFailed, RunStopped
 from apps.queue.models import Priority, WorkItem
@@ -40,7 +42,7 @@ REASONS = 20
 ORGANIZATIONS_AT_ONCE = 200
 """Organizations whose counts are kept before they are told to their logs."""
 CHANGED = "It does not match the filter any more."
-STILL = ("state", "error_class")
+STILL = ("state", "error_class", "lane", "priority", "is_held")
 """Filters that a row has to match still when its turn comes: the others hold for good, or nobody
 would wonder."""
 FILTER_NAMES = {
@@ -86,6 +88,11 @@ class Preview:
     states: list[tuple[str, int]]
     organizations: list[tuple[str, int]]
     first: list[Row]
+
+    @property
+    def elsewhere(self) -> int:
+        """How many are of organizations that are not among the largest."""
+        return self.count - sum(count for _, count in self.organizations)
 
 
 def preview(matching: Matching) -> Preview:
@@ -218,6 +225,11 @@ def _act(item: WorkItem, verb: Verb, actor: Actor, job: BatchJob, ids: set[UUID]
     told: dict[str, int] = {}
     try:
         with transaction.atomic():
+            # Bytes before files, as everybody takes them.
+            if verb.deletes:
+                lock_to_remove([job.pk])
+            else:
+                lock_bytes(BatchFile.objects.filter(job=job))
             files = all_locked(job)
             current = locked(job)
             rows: Sequence[Row] = [current]
@@ -250,7 +262,7 @@ def _fitting(verb: Verb, rows: Sequence[Row], files: Sequence[BatchFile]) -> lis
 
 
 def _still_matches(row: Row, filters: Mapping[str, str]) -> bool:
-    return all(getattr(row, name) == filters[name] for name in STILL if name in filters)
+    return all(str(getattr(row, name)) == filters[name] for name in STILL if name in filters)
 
 
 def _counted(reason: str, number: int) -> dict[str, int]:

@@ -33,7 +33,7 @@ def save(file: BatchFile, stored: StoredExtraction, *, fingerprint: str) -> Stor
     if not fingerprint or stored.found or stored.searchable:
         return stored
     with transaction.atomic():
-        mine = BatchFile.objects.select_for_update().filter(
+        mine = BatchFile.objects.select_for_update(no_key=True).filter(
             pk=file.pk, lease_token=file.lease_token, state=State.RUNNING
         )
         if not mine.exists():

@@ -1,4 +1,5 @@
-"""What is old enough goes: jobs past their time, keys of requests, sessions that ran out.
+"""What is old enough goes: jobs past their time, keys of requests, sessions that ran out, and
+background work that ended.
 
 Everything goes in chunks, each a short transaction of its own. So a process that is killed has
 removed some of it, and the next goes on; bytes that it left are found by `storage.remove_orphans`.
@@ -16,15 +17,18 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib.sessions.models import Session
-from django.db import OperationalError, transaction
+from django.db import IntegrityError, OperationalError, transaction
 from django.db.models import QuerySet, Sum
 from django.db.models.functions import Now
 
 from apps.audit.services import record
+from apps.core.transactions import LOST
 from apps.jobs import storage
-from apps.jobs.models import BatchFile, BatchJob, Blob, IdempotencyKey
-from apps.jobs.services.removing import lock_to_remove, remove_jobs
+from apps.jobs.models import BatchFile, BatchJob, Blob, BulkTarget, IdempotencyKey
+from apps.jobs.services.removing import lock_to_remove, remove_jobs, unlink_duplicates
 from apps.jobs.services.submitting import KEY_KEPT_FOR
+from apps.queue.models import WorkItem, in_states
+from apps.queue.states import FINISHED
 
 logger = logging.getLogger(__name__)
 
@@ -32,8 +36,10 @@ CHUNK_JOBS = 10
 CHUNK_FILES = 100
 """Jobs are removed together up to these; one that has more files goes alone."""
 CHUNK_ROWS = 1000
-HELD = {"40P01", "55P03"}
-"""PostgreSQL's codes for a deadlock and for a lock that did not come in time."""
+WORK_KEPT_FOR = timedelta(days=30)
+"""How long background work that failed or was cancelled can still be gone on with."""
+HELD = {*LOST, "55P03"}
+"""PostgreSQL's codes for what another was quicker in, and for a lock that did not come in time."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +58,9 @@ def cleanup() -> None:
     """Removes all that is old enough; what is unfinished or kept stays."""
     gone = remove(BatchJob.objects.expired())
     keys, sessions = remove_rows(old_keys()), remove_rows(old_sessions())
-    logger.info("removed %s, %d idempotency keys, %d sessions", gone, keys, sessions)
+    work = remove_work(old_work())
+    told = "removed %s, %d idempotency keys, %d sessions, %d pieces of background work"
+    logger.info(told, gone, keys, sessions, work)
 
 
 def older_than(age: timedelta) -> QuerySet[BatchJob]:
@@ -84,7 +92,7 @@ def remove(
         for ids in _chunks(page):
             try:
                 part = _remove_chunk(jobs, ids)
-            except OperationalError as error:
+            except (OperationalError, IntegrityError) as error:
                 if getattr(error.__cause__, "sqlstate", "") not in HELD:
                     raise
                 logger.warning("%d jobs are in use and stay for now (%s)", len(ids), error)
@@ -122,6 +130,7 @@ def _portions(rows: Iterable[Row]) -> Iterator[list[UUID]]:
 
 
 def _remove_chunk(jobs: QuerySet[BatchJob], ids: list[UUID]) -> Gone:
+    unlink_duplicates(ids)
     with transaction.atomic():
         lock_to_remove(ids)
         # Under the lock: one of them may have been kept, retried or deleted meanwhile.
@@ -153,6 +162,25 @@ def old_keys() -> QuerySet[IdempotencyKey]:
 def old_sessions() -> QuerySet[Session]:
     """Sessions that sign nobody in any more."""
     return Session.objects.filter(expire_date__lt=Now())
+
+
+def old_work() -> QuerySet[WorkItem]:
+    """Background work that ended long ago. What came of it stays in the audit log."""
+    work: QuerySet[WorkItem] = WorkItem.objects.filter(in_states(FINISHED))
+    return work.filter(finished_at__lt=Now() - WORK_KEPT_FOR)
+
+
+def remove_work(work: QuerySet[WorkItem]) -> int:
+    """Deletes `work`, its attempts, and what a bulk action among it did not get to; how many."""
+    removed = 0
+    for pk in list(work.values_list("pk", flat=True)):
+        with transaction.atomic():
+            # Under the lock: it may have been retried meanwhile.
+            if work.select_for_update(of=("self",)).filter(pk=pk).first() is not None:
+                BulkTarget.objects.filter(item=pk).delete()
+                WorkItem.objects.filter(pk=pk).delete()
+                removed += 1
+    return removed
 
 
 def remove_rows(rows: QuerySet[Any]) -> int:

@@ -86,6 +86,12 @@ class JobFinished(DocmillError):
     title = "The job is finished already"
 
 
+class FileRunning(DocmillError):
+    code = "file.running"
+    status = HTTPStatus.CONFLICT
+    title = "The file is running"
+
+
 class NothingToRetry(DocmillError):
     code = "job.nothing_to_retry"
     status = HTTPStatus.CONFLICT

@@ -11,11 +11,11 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, F, OuterRef
 
-from apps.core.sealing import Unsealable
+from apps.core.sealing import Unsealable, without
 from apps.jobs import antivirus, checkpoints, extractions, members, storage
 from apps.jobs.errors import StorageFull
 from apps.jobs.extractions import StoredExtraction
-from apps.jobs.models import BatchFile, BatchJob, FileAttempt
+from apps.jobs.models import BatchFile, BatchJob, FileAttempt, FileResult
 from apps.jobs.services import (
     count_end,
     following,
@@ -34,7 +34,7 @@ from apps.processors.protocol import Extraction, Options
 from apps.queue.handlers import Control, Handler, Output, RunFailed, RunStopped
 from apps.queue.models import LeasedRow
 from apps.queue.retry import Failure, FailureClass, Usage
-from apps.queue.states import READY
+from apps.queue.states import FINISHED, READY, State
 
 HEAVY_FACTOR = 2
 """What the heavy lane gives more of: time and memory."""
@@ -140,8 +140,8 @@ class BatchFileHandler(Handler):
         return Failure(
             FAILURE_CLASSES.get(type(error), FailureClass.TRANSIENT),
             error.code,
-            _without(password, error.detail),
-            traceback=_without(
+            without(password, error.detail),
+            traceback=without(
                 password, getattr(error, "traceback", "") or getattr(error, "stderr", "")
             ),
             retry_after=getattr(error, "retry_after", None),
@@ -179,7 +179,7 @@ class BatchFileHandler(Handler):
     @classmethod
     def settled(cls, row: LeasedRow, output: Output | None) -> None:
         file = cast(BatchFile, row)
-        if output is not None:
+        if output is not None and not (file.state != State.SUCCEEDED and _was_read(file)):
             _put_in_place(file, output.value)
         state = count_end(file.job_id, file.state)
         goes_on = file.state in READY and not _held_if_paused(file, state)
@@ -194,6 +194,16 @@ class BatchFileHandler(Handler):
         for job_id in stuck.values_list("pk", flat=True)[:REPAIR_BATCH]:
             recount(job_id)
         following.repair()
+
+
+def _was_read(file: BatchFile) -> bool:
+    """Whether the file has the whole result of an earlier run, which what a failed one saved must
+    not take the place of."""
+    before = FileResult.objects.filter(file=file, run__lt=file.run).values("run")
+    badly = FileAttempt.objects.filter(
+        row=file, run__in=before, outcome__in=FINISHED - {State.SUCCEEDED}
+    )
+    return before.exists() and not badly.exists()
 
 
 def _held_if_paused(file: BatchFile, state: JobState) -> bool:
@@ -224,10 +234,6 @@ def _options(job: BatchJob) -> Options:
 
 def _no_room(full: StorageFull) -> Failure:
     return Failure(FailureClass.INFRA, "queue.storage", full.detail, retry_after=full.retry_after)
-
-
-def _without(password: str, text: str) -> str:
-    return text.replace(password, "***") if password else text
 
 
 def _put_in_place(file: BatchFile, stored: StoredExtraction) -> None:

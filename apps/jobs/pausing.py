@@ -11,6 +11,7 @@ from datetime import datetime
 from uuid import UUID
 
 from apps.accounts.models import Membership
+from apps.audit.models import AuditEntry
 from apps.jobs.models import BatchFile, BatchJob
 from apps.jobs.states import OPEN, JobState
 from apps.queue.models import Pause
@@ -23,7 +24,7 @@ Person = tuple[UUID, int | None]
 
 @dataclass(frozen=True)
 class Paused:
-    """A job's own pause."""
+    """A job's own pause, or a file's."""
 
     by: str | None
     reason: str
@@ -61,9 +62,35 @@ def pauses_of_jobs(jobs: Iterable[BatchJob]) -> dict[UUID, Paused]:
     }
 
 
+def pause_of_file(file: BatchFile) -> Paused | None:
+    """Its own, of one that is held by itself and not with its job, as the audit log has it; at
+    most two queries."""
+    is_paused = file.state in READY and file.is_held and file.waits_for_id is None
+    if not is_paused or file.job.state == JobState.PAUSED:
+        return None
+    entry = AuditEntry.objects.filter(
+        action="job.pause",
+        organization=file.organization_id,
+        target_id=str(file.job_id),
+        detail__contains=str(file.pk),
+    ).last()
+    if entry is None:
+        return Paused(None, "", None)
+    person = (file.organization_id, entry.actor_id)
+    return Paused(_named(_names([person]), person), entry.reason, entry.at)
+
+
 def pauses_of_queue(organization_id: UUID) -> list[QueuePause]:
     """Those in force that concern the organization, the widest first; at most two queries."""
     return _told(organization_id, list(Pause.objects.concerning([organization_id])))
+
+
+def was_an_operators(pause: QueuePause) -> bool:
+    """Whether it is the organization's pause of every lane, which its owners may have made
+    themselves, and none of them did. Docmill pauses no organization by itself: where nobody is
+    named, it came from the command line of its own machine."""
+    is_whole = pause.scope == "organization" and not pause.lane
+    return is_whole and pause.by in (OPERATOR, None)
 
 
 def is_held(file: BatchFile, pauses: Iterable[QueuePause]) -> bool:

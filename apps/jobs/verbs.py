@@ -96,7 +96,8 @@ JOB_VERBS = _named(
         label="Pause",
         done="Paused",
         effect="Nothing more of the jobs starts until they are resumed; what runs goes on. Their "
-        "people see who paused them and the reason. Jobs that have ended are skipped.",
+        "people see who paused them, and the reason if one is given. Jobs that have ended are "
+        "skipped.",
         perform=lambda deed: services.pause_job(**deed.given, reason=deed.reason),
         fits=lambda job: job.state in (JobState.QUEUED, JobState.RUNNING),
     ),

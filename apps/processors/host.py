@@ -6,7 +6,7 @@ failure but a plain refusal, and when the organization changes. What the child g
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
@@ -168,9 +168,9 @@ class ProcessorHost:
     ) -> Isolation:
         """Replace the child by a new one, ready to read. Raises Unavailable and Stopped."""
         self.close()
-        child = self._child = Child(processors=self._processors, memory_bytes=memory_bytes)
+        child = self._child = Child(memory_bytes=memory_bytes)
         self._documents, self._owner = 0, ""
-        hello = _first_word(child, should_stop)
+        hello = _first_word(child, self._processors, should_stop)
         try:
             given_up = hello["ready"]
             self._failures, self._engines = dict(hello["failures"]), dict(hello["engines"])
@@ -230,10 +230,13 @@ def _with_files(
     return replace(outcome, extraction=replace(extraction, members=members, artifacts=made))
 
 
-def _first_word(child: Child, should_stop: Callable[[], bool]) -> dict[str, Any]:
+def _first_word(
+    child: Child, processors: Sequence[str], should_stop: Callable[[], bool]
+) -> dict[str, Any]:
     """What the child says when it is ready. Raises Unavailable when it never is."""
     deadline = time.monotonic() + START_SECONDS
     try:
+        child.prepare(processors)
         while time.monotonic() < deadline:
             if should_stop():
                 raise Stopped("Reading was stopped.")

@@ -41,7 +41,7 @@ class Gone(Exception):
 class Child:
     """A started child. Not to be shared between threads; dies with the thread that started it."""
 
-    def __init__(self, *, processors: Sequence[str], memory_bytes: int) -> None:
+    def __init__(self, *, memory_bytes: int) -> None:
         self.room = Workroom()
         self.memory_bytes = memory_bytes
         self._before: Mapping[str, float] = {}
@@ -67,11 +67,14 @@ class Child:
         self._pipes = selectors.DefaultSelector()
         self._pipes.register(self._from, selectors.EVENT_READ)
         self._pipes.register(self._errors, selectors.EVENT_READ)
+
+    def prepare(self, processors: Sequence[str]) -> None:
+        """Tell it what to load; the first message. Raises Gone."""
         self.send(
             {
                 "parent": os.getpid(),
                 "processors": list(processors),
-                "memory_bytes": memory_bytes,
+                "memory_bytes": self.memory_bytes,
                 "folder": str(self.room.path),
             }
         )

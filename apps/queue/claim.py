@@ -27,8 +27,9 @@ LATER = {
     "postgresql": "STATEMENT_TIMESTAMP() + MAKE_INTERVAL(secs => %(seconds)s)",
     "sqlite": "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'NOW', '+' || %(seconds)s || ' seconds')",
 }
-LOCK = {"postgresql": "FOR UPDATE OF f SKIP LOCKED", "sqlite": ""}
-"""SQLite's transaction has the only write lock already."""
+LOCK = {"postgresql": "FOR NO KEY UPDATE OF f SKIP LOCKED", "sqlite": ""}
+"""Not against references: who brings a file that waits for this one holds one. SQLite's transaction
+has the only write lock already."""
 IS_READY = "state IN ({})".format(", ".join(f"'{state}'" for state in sorted(READY)))
 _IS_RUNNING = f"state = '{State.RUNNING}' AND lane = %(lane)s"
 

@@ -1,8 +1,10 @@
 """Which lanes there are, how much of each may run at once, and where a new row stands in line."""
 
+from typing import Any
+
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Max, Min
+from django.db.models import F, Max, Min, QuerySet
 from django.db.models.functions import Now
 
 from apps.accounts.models import Organization, User
@@ -11,6 +13,9 @@ from apps.queue.handlers import handler_classes
 from apps.queue.models import FairShare, Lane, LeasedRow, Pause, in_seconds
 
 HEAVY = "heavy"
+NEAR = 50
+"""Rows at the front of a line that are looked at for where it is: a submission must not read all
+that a paused organization has waiting."""
 
 
 def lane_names() -> list[str]:
@@ -96,15 +101,44 @@ def take_ranks(
     has reached now. So one that brings 5 files is served among one that brought 500 before.
     """
     share, _ = FairShare.objects.select_for_update().get_or_create(
-        organization=organization, lane=lane
+        organization=organization, lane=lane, priority=priority
     )
-    waiting = model.objects.claimable(lane).filter(priority=priority).order_by()
-    next_rank = waiting.aggregate(rank=Min("fair_rank"))["rank"]
-    if next_rank is None:
-        given = FairShare.objects.filter(lane=lane).aggregate(rank=Max("last_rank"))["rank"]
-        reached = given or 0.0
-    else:
-        reached = next_rank - 1  # the first stands beside what is next in line
-    start = max(share.last_rank, reached)
+    start = max(share.last_rank, _reached(model, lane, priority, near=NEAR))
     FairShare.objects.filter(pk=share.pk).update(last_rank=start + count)
     return [start + position for position in range(1, count + 1)]
+
+
+def catch_up(rows: QuerySet[Any], *, organization: Organization, lane: str, priority: int) -> None:
+    """`rows` of one line, which were held back and are about to go on, keep their order and stand
+    beside what is next in line now: not before all that others brought since, for as long as they
+    are. In the caller's transaction, while they are held still."""
+    first = rows.aggregate(rank=Min("fair_rank"))["rank"]
+    behind = 0.0 if first is None else _reached(rows.model, lane, priority) + 1 - first
+    if behind <= 0:
+        return
+    share, _ = FairShare.objects.select_for_update().get_or_create(
+        organization=organization, lane=lane, priority=priority
+    )
+    rows.update(fair_rank=F("fair_rank") + behind)
+    last = rows.aggregate(rank=Max("fair_rank"))["rank"]
+    FairShare.objects.filter(pk=share.pk, last_rank__lt=last).update(last_rank=last)
+
+
+def _reached(model: type[LeasedRow], lane: str, priority: int, *, near: int | None = None) -> float:
+    """The rank behind which a new row stands beside what is next in line.
+
+    Organizations that are paused stand still and the line does not: what they have waiting says
+    nothing about it. Where nothing else is found among the first `near`, what runs does, and else
+    the end of the line.
+    """
+    paused = Pause.objects.in_force().filter(lane__in=("", lane)).exclude(organization=None)
+    waiting = model.objects.claimable(lane).filter(priority=priority)
+    if near is not None:
+        waiting = model.objects.filter(pk__in=waiting.values("pk")[:near])
+    others = waiting.order_by().exclude(organization__in=paused.values("organization"))
+    next_rank = others.aggregate(rank=Min("fair_rank"))["rank"]
+    if next_rank is not None:
+        return float(next_rank) - 1
+    running = model.objects.running().filter(lane=lane, priority=priority).order_by()
+    given = FairShare.objects.filter(lane=lane).aggregate(rank=Max("last_rank"))["rank"]
+    return float(running.aggregate(rank=Max("fair_rank"))["rank"] or given or 0.0)

@@ -1,5 +1,6 @@
 """Holding lanes, organizations or everything back, and letting them go on."""
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from django.db import transaction
@@ -8,7 +9,8 @@ from django.utils import timezone
 from apps.accounts.models import Organization, User
 from apps.audit.services import record
 from apps.queue.doorbell import ring
-from apps.queue.lanes import due_count, lane_names
+from apps.queue.handlers import handler_classes
+from apps.queue.lanes import catch_up, due_count, lane_names
 from apps.queue.models import Pause
 
 
@@ -54,7 +56,10 @@ def resume(*, by: User | None, lane: str = "", organization: Organization | None
     """Ends that pause; False when there is none. Other pauses of the same rows stay in force."""
     _check_lane(lane)
     with transaction.atomic():
-        ended, _ = Pause.objects.filter(lane=lane, organization=organization).delete()
+        paused = Pause.objects.filter(lane=lane, organization=organization)
+        if organization is not None and paused.exists():
+            _catch_up(organization, [lane] if lane else lane_names())
+        ended, _ = paused.delete()
         if not ended:
             return False
         record(
@@ -66,6 +71,18 @@ def resume(*, by: User | None, lane: str = "", organization: Organization | None
         )
         transaction.on_commit(_ring_everywhere, robust=True)
     return True
+
+
+def _catch_up(organization: Organization, lanes: Iterable[str]) -> None:
+    """While it stood still the others went on."""
+    for handler in handler_classes():
+        if not handler.is_pausable:
+            continue
+        waiting = handler.model.objects.ready().filter(organization=organization, is_held=False)
+        lines = waiting.filter(lane__in=lanes).order_by("lane", "priority").distinct()
+        for lane, priority in list(lines.values_list("lane", "priority")):
+            rows = waiting.filter(lane=lane, priority=priority)
+            catch_up(rows, organization=organization, lane=lane, priority=priority)
 
 
 def _ring_everywhere() -> None:

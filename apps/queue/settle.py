@@ -50,7 +50,7 @@ def take_back(handler: type[Handler], pk: uuid.UUID) -> bool:
     not wait for one row while others are lost.
     """
     with transaction.atomic():
-        rows = handler.model.objects.select_for_update(skip_locked=True)
+        rows = handler.model.objects.select_for_update(skip_locked=True, no_key=True)
         row = rows.lost().filter(pk=pk).first()
         return row is not None and fail(handler, row, LOST)
 
@@ -85,7 +85,7 @@ def _moved(handler: type[Handler], row: LeasedRow, failure: Failure | None) -> V
     if failure is None and _succeeded(handler, row):
         return Verdict(State.SUCCEEDED, row.tally)
     mine = handler.model.objects.filter(pk=row.pk, lease_token=row.lease_token, state=State.RUNNING)
-    current = mine.select_for_update().first()
+    current = mine.select_for_update(no_key=True).first()
     if current is None:
         return None
     verdict = _verdict(current, failure)

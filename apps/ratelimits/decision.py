@@ -6,7 +6,6 @@ with every window.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from apps.ratelimits.windows import Window
@@ -34,8 +33,7 @@ class Standing(NamedTuple):
         return whole_seconds(self.reset_ms)
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """One limiter for one subject. `kind` is the subject's, in a word; `key` is the store's.
 
     `wait_ms` is how long until it has room, 0 if it had. A `shadow` part refuses nobody.
@@ -54,24 +52,23 @@ class Part:
         return self.wait_ms > 0 and not self.shadow
 
     @property
-    def is_counted(self) -> bool:
-        """Whether it counted the hit, given that the whole was allowed."""
+    def had_room(self) -> bool:
         return self.wait_ms == 0
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """Whether it may go on. All parts had room and counted it, or none counted anything.
 
     No parts: nothing is limited. `at_ms` are Unix milliseconds of the store's clock, and `source`
     says which that is: `redis`; while it is away `memory` or `sql`; `nowhere` for what is refused
-    because it is away.
+    because it is away. `is_counted` is true when what was asked for is counted.
     """
 
     allowed: bool
     parts: tuple[Part, ...] = ()
     at_ms: int = 0
     source: str = ""
+    is_counted: bool = False
 
     @property
     def is_away(self) -> bool:

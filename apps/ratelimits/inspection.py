@@ -92,7 +92,8 @@ def _count(limiter: Limiter, subject: Subject, whom: Whom) -> Count:
 @transaction.atomic
 def reset(*, by: User | None, whom: Whom, name: str = "", reason: str = "") -> list[str]:
     """The counts of one limiter, or of all, begin anew for `whom`, in every process within a
-    second. The names of the limiters that were reset; none where none of them counts `whom`."""
+    second. The names of the limiters that were reset; none where none of them counts `whom`.
+    Raises Unavailable while Redis is away."""
     done = []
     for limiter in limiters().values():
         for kind in limiter.per:

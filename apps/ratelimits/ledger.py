@@ -4,7 +4,6 @@ Pure, and the twin of `scripts/decide.lua`: the store in process and that in SQL
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 from typing import NamedTuple
@@ -24,8 +23,7 @@ class Fallback(StrEnum):
     CLOSED = "closed"  # nowhere: everything is refused
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(NamedTuple):
     """What is asked of a store: room for `cost` hits in all `windows` of `key`.
 
     `windows` are as `parse_windows` gives them. One that is `shadow` refuses nobody; what it would

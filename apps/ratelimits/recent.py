@@ -1,5 +1,6 @@
 """Refusals of the last second: who hammers is told again what he was told, without asking Redis."""
 
+import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -26,6 +27,7 @@ class Refusals:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.clock = clock
         self._kept: OrderedDict[tuple[str, ...], _Refusal] = OrderedDict()
+        self._lock = threading.Lock()
 
     def note(self, asks: Sequence[Ask], answer: Answer, asked_at: float) -> None:
         """Remembers a refusal. `asked_at` (of `clock`) is before it was asked for: an answer that
@@ -36,9 +38,10 @@ class Refusals:
             if verdict.wait_ms and not ask.shadow
         ]
         until = asked_at + min(KEPT_SECONDS, max(waits) / 1000)
-        self._kept[_keys(asks)] = _Refusal(tuple(asks), answer, asked_at, until)
-        while len(self._kept) > MAX_REFUSALS:
-            self._kept.popitem(last=False)
+        with self._lock:
+            self._kept[_keys(asks)] = _Refusal(tuple(asks), answer, asked_at, until)
+            if len(self._kept) > MAX_REFUSALS:
+                self._kept.popitem(last=False)
 
     def find(self, asks: Sequence[Ask]) -> Answer | None:
         """The refusal of these asks, as it is by now; None when the store has to be asked."""
@@ -49,15 +52,16 @@ class Refusals:
             return None
         now = self.clock()
         if now >= found.until or found.asks != tuple(asks):
-            self._kept.pop(_keys(asks), None)
+            with self._lock:
+                self._kept.pop(_keys(asks), None)
             return None
         return _aged(found.answer, int((now - found.at) * 1000))
 
-    def forget(self, keys: Sequence[str] = ()) -> None:
-        """Those of these keys, or all."""
-        for refused in list(self._kept):
-            if not keys or any(key in keys for key in refused):
-                self._kept.pop(refused, None)
+    def forget(self, keys: Sequence[str]) -> None:
+        """Those of any of these keys."""
+        with self._lock:
+            for refused in [each for each in self._kept if not set(keys).isdisjoint(each)]:
+                del self._kept[refused]
 
 
 def _keys(asks: Sequence[Ask]) -> tuple[str, ...]:

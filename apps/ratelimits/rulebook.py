@@ -62,7 +62,8 @@ class _Rules:
         # A smaller network is shifted by less.
         shifts = sorted(self._networks)
         self._shifts = {of: [each for version, each in shifts if version == of] for of in (4, 6)}
-        self.is_empty = not rules
+        self.holds = {rule.shadow for rule in rules}
+        """Whether there are any that are tried (True), or for real (False)."""
 
     def _add_network(self, rule: RateLimitRule) -> None:
         network = ip_network(rule.network)
@@ -96,7 +97,7 @@ class Rulebook:
 
     def find(self, name: str, subjects: Sequence[Subject], *, shadow: bool) -> Ruling | None:
         rules = self._rules
-        if rules.is_empty:
+        if shadow not in rules.holds:
             return None
         now = time.time()
         for subject in sorted(subjects, key=lambda each: RANK[each.kind]):

@@ -12,10 +12,11 @@ from django.db import transaction
 
 from apps.accounts.models import User
 from apps.audit import services as audit
+from apps.core.errors import Unavailable
 from apps.ratelimits import abuse, rulebook
 from apps.ratelimits.decision import OPEN, Decision, Part, Standing
 from apps.ratelimits.errors import TooManyRequests
-from apps.ratelimits.ledger import Answer, Ask, Source, Verdict, keys_of
+from apps.ratelimits.ledger import Ask, Source, keys_of
 from apps.ratelimits.limiters import limiter
 from apps.ratelimits.rulebook import Ruling
 from apps.ratelimits.stores import store
@@ -23,7 +24,7 @@ from apps.ratelimits.subjects import Subject
 
 Pair = tuple[str, Subject]
 SHADOW = ":shadow"
-"""Ends the key under which a shadow counts."""
+"""Ends the key under which a rule counts that is only tried."""
 
 
 def check(
@@ -66,9 +67,9 @@ def refund(decision: Decision, *names: str) -> None:
     For a sign-in that went well, a batch that was refused before it was stored. Once for each
     decision.
     """
-    if not decision.allowed:
+    if not decision.is_counted:
         return
-    parts = [part for part in decision.parts if part.is_counted]
+    parts = [part for part in decision.parts if part.had_room]
     asks = [_ask_again(part) for part in parts if not names or part.limiter in names]
     if asks:
         store().refund(asks, decision.at_ms, Source(decision.source))
@@ -86,15 +87,17 @@ def reset_limit(
 ) -> None:
     """The counts of the limiter `name` for `subject` begin anew, in every process within a second.
 
-    `told` is how the audit log names the subject; its kind and key in the store when empty.
+    `caller` are others whose rules apply to it, as in `check`. `told` is how the audit log names
+    the subject; its key in the store when empty. Raises Unavailable when Redis is away: there its
+    counts go on.
     """
-    windows = {limiter(name).windows}
     subjects = (subject, *caller)
-    for ruled in (rulebook.ruling(name, subjects), rulebook.shadow(name, subjects)):
-        windows |= {ruled.windows} if ruled else set()
-    key = _key(name, subject)
-    keys = [each for every in windows for each in keys_of(key, every)]
-    keys += [each for every in windows for each in keys_of(key + SHADOW, every)]
+    ruled = (rulebook.ruling(name, subjects), rulebook.shadow(name, subjects))
+    all_windows = [limiter(name).windows, *(each.windows for each in ruled if each)]
+    stems = (f"{name}:{subject.key}", f"{name}:{subject.key}{SHADOW}")
+    keys = dict.fromkeys(
+        key for stem in stems for windows in all_windows for key in keys_of(stem, windows)
+    )
     audit.record(
         organization=None,
         actor=actor,
@@ -104,87 +107,89 @@ def reset_limit(
         detail={"subject": told or subject.key, "kind": subject.kind.word},
         reason=reason,
     )
-    store().forget(list(dict.fromkeys(keys)))
+    if not store().forget(list(keys)):
+        raise Unavailable("Redis cannot be reached, and goes on with what it has counted.")
 
 
 def _decide(pairs: Sequence[Pair], cost: int, caller: Sequence[Subject], *, hit: bool) -> Decision:
     if not settings.ENABLE_RATE_LIMITING:
         return OPEN
     rulebook.refresh()
-    ruled = [(pair, rulebook.ruling(pair[0], (pair[1], *caller))) for pair in pairs]
-    blocked = _blocked(ruled, hit=hit)
-    if blocked is not None:
-        return blocked
-    limited = [
-        (pair, ask)
-        for pair, rule in ruled
-        for ask in _asks(pair, rule, caller, cost)
-        if ask.windows
-    ]
-    if not limited:
-        return OPEN
-    answer = store().decide([ask for _, ask in limited], hit=hit)
-    rulebook.heard(answer.stamp)
-    parts = [
-        _part(pair, ask, verdict)
-        for (pair, ask), verdict in zip(limited, answer.verdicts, strict=True)
-    ]
-    decision = Decision(answer.allowed, tuple(parts), answer.now_ms, answer.source)
-    if hit and not answer.allowed:
+    asks: dict[str, Ask] = {}
+    kinds: list[str] = []
+    blocked: list[Part] = []
+    for name, subject in pairs:
+        key = f"{name}:{subject.key}"
+        limit = limiter(name)
+        rule = rulebook.ruling(name, (subject, *caller))
+        windows = rule.windows if rule else limit.windows
+        if rule and rule.blocked_until and (wait_ms := _blocked_ms(rule)):
+            blocked.append(Part(name, subject.kind.word, key, (), wait_ms=wait_ms))
+        elif windows and key not in asks:
+            asks[key] = Ask(key, windows, cost, False, name, limit.fallback)
+            kinds.append(subject.kind.word)
+    if blocked:
+        return _refused(blocked, asks, kinds, hit=hit)
+    for ask, kind in _tried(pairs, cost, caller, hit=hit).items():
+        asks[ask.key] = ask
+        kinds.append(kind)
+    decision = _told(list(asks.values()), kinds, hit=hit) if asks else OPEN
+    if hit and not decision.allowed:
         abuse.note(decision, (*[subject for _, subject in pairs], *caller))
     return decision
 
 
-def _key(name: str, subject: Subject) -> str:
-    return f"{name}:{subject.key}"
+def _refused(blocked: list[Part], asks: dict[str, Ask], kinds: list[str], *, hit: bool) -> Decision:
+    """What a rule blocks, of which the store is asked nothing; who only looks is told the rest."""
+    decision = OPEN
+    if hit:
+        for part in blocked:
+            store().note(part.limiter, "refused")
+    elif asks:
+        decision = _told(list(asks.values()), kinds, hit=False)
+    at_ms = decision.at_ms or int(time.time() * 1000)
+    return Decision(False, (*blocked, *decision.parts), at_ms, decision.source)
 
 
-def _asks(pair: Pair, rule: Ruling | None, caller: Sequence[Subject], cost: int) -> list[Ask]:
-    """What holds, and beside it, under a key of its own, what a shadow only tries."""
-    name, subject = pair
-    limit, key = limiter(name), _key(name, subject)
-    asks = [Ask(key, rule.windows if rule else limit.windows, cost, False, name, limit.fallback)]
-    if tried := rulebook.shadow(name, (subject, *caller)):
-        asks.append(Ask(key + SHADOW, tried.windows, cost, True, name, limit.fallback))
+def _tried(
+    pairs: Sequence[Pair], cost: int, caller: Sequence[Subject], *, hit: bool
+) -> dict[Ask, str]:
+    """What rules ask that are only tried, each with its subject's kind.
+
+    Under keys of their own, beside what holds: else trying a smaller number would lift the one that
+    is in force.
+    """
+    asks: dict[Ask, str] = {}
+    for name, subject in pairs:
+        rule = rulebook.shadow(name, (subject, *caller))
+        if rule and rule.windows:
+            key = f"{name}:{subject.key}{SHADOW}"
+            ask = Ask(key, rule.windows, cost, True, name, limiter(name).fallback)
+            asks[ask] = subject.kind.word
+        elif rule and rule.blocked_until and hit:
+            store().note(name, "shadow")
     return asks
+
+
+def _told(asks: list[Ask], kinds: list[str], *, hit: bool) -> Decision:
+    """What the store decides; `kinds` are of the asks' subjects."""
+    answer = store().decide(asks, hit=hit)
+    rulebook.heard(answer.stamp)
+    parts = []
+    for ask, kind, (uses, wait_ms) in zip(asks, kinds, answer.verdicts, strict=True):
+        # A store that cannot be asked knows of no uses.
+        pairs = zip(ask.windows, uses, strict=False)
+        windows = tuple([Standing(window, used, reset) for window, (used, reset) in pairs])
+        parts.append(Part(ask.tally, kind, ask.key, windows, ask.cost, wait_ms, ask.shadow))
+    counted = hit and answer.allowed
+    return Decision(answer.allowed, tuple(parts), answer.now_ms, answer.source, counted)
+
+
+def _blocked_ms(rule: Ruling) -> int:
+    """For how long a rule blocks."""
+    return max(0, int((rule.blocked_until - time.time()) * 1000))
 
 
 def _ask_again(part: Part) -> Ask:
     windows = tuple(standing.window for standing in part.windows)
     return Ask(part.key, windows, part.cost, part.shadow, part.limiter)
-
-
-def _part(pair: Pair, ask: Ask, verdict: Verdict) -> Part:
-    standings = [
-        # A store that cannot be asked knows of no uses.
-        Standing(window, *use)
-        for window, use in zip(ask.windows, verdict.uses, strict=False)
-    ]
-    name, subject = pair
-    return Part(
-        name, subject.kind.word, ask.key, tuple(standings), ask.cost, verdict.wait_ms, ask.shadow
-    )
-
-
-def _blocked(ruled: Sequence[tuple[Pair, Ruling | None]], *, hit: bool) -> Decision | None:
-    """The refusal of those whom a rule blocks for now, None where there are none."""
-    now = time.time()
-    parts = [
-        Part(
-            name,
-            subject.kind.word,
-            _key(name, subject),
-            (),
-            wait_ms=int((rule.blocked_until - now) * 1000),
-        )
-        for (name, subject), rule in ruled
-        if rule and rule.blocked_until > now
-    ]
-    if not parts:
-        return None
-    if hit:
-        asks = [Ask(part.key, (), tally=part.limiter) for part in parts]
-        verdicts = tuple(Verdict((), part.wait_ms) for part in parts)
-        answer = Answer(False, int(now * 1000), verdicts, source=Source.REDIS)
-        store().tally.add(asks, answer, int(now // 60))
-    return Decision(allowed=False, parts=tuple(parts), at_ms=int(now * 1000))

@@ -62,15 +62,25 @@ class LimitStore:
             except FAILURES as error:
                 self._away(self.redis, error)
 
-    def forget(self, keys: Sequence[str]) -> None:
-        """The counts of these keys begin anew. Raises DatabaseError."""
+    def forget(self, keys: Sequence[str]) -> bool:
+        """The counts of these keys begin anew; False where Redis goes on with its own, because it
+        is away. Raises DatabaseError."""
         self.refusals.forget(keys)
         self.standby.forget(keys)
-        if self.redis and self.breaker.is_closed():
-            try:
-                self.redis.forget(keys)
-            except FAILURES as error:
-                self._away(self.redis, error)
+        if self.redis is None:
+            return True
+        if not self.breaker.is_closed():
+            return False
+        try:
+            self.redis.forget(keys)
+        except FAILURES as error:
+            self._away(self.redis, error)
+            return False
+        return True
+
+    def note(self, name: str, outcome: str) -> None:
+        """Counts in the statistics what a rule did of which the store was asked nothing."""
+        self.tally.count([f"{name}:{outcome}"], int(time.time() // 60))
 
     def ask(self, work: Callable[[RedisStore], T]) -> T | None:
         """What `work` gets from Redis; None while it is away, and where there is none."""

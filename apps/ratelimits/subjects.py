@@ -43,7 +43,10 @@ class Kind(StrEnum):
     @property
     def word(self) -> str:
         """As it is named in headers, in the admin and on the command line."""
-        return self.name.lower()
+        return _WORDS[self]
+
+
+_WORDS = {kind: kind.name.lower() for kind in Kind}
 
 
 @dataclass(frozen=True, slots=True)

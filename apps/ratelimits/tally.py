@@ -2,7 +2,7 @@
 
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from apps.ratelimits.ledger import Answer, Ask, Source
 from apps.ratelimits.redis_store import Late
@@ -28,6 +28,10 @@ class Tally:
         ]
         if answer.source is not Source.REDIS:
             fields += [f"{ask.tally}:standby" for ask in asks if ask.tally]
+        self.count(fields, minute)
+
+    def count(self, fields: Iterable[str], minute: int) -> None:
+        """Counts `limiter:outcome` in `minute`."""
         with self._lock:
             for field in fields:
                 if (minute, field) in self._counts or len(self._counts) < MAX_FIELDS:

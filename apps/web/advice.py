@@ -62,8 +62,8 @@ class Trouble:
     code: str
 
 
-def trouble_of(file: BatchFile) -> Trouble | None:
-    """None when nothing is wrong with the file."""
+def trouble_of(file: BatchFile, *, is_paused: bool = False) -> Trouble | None:
+    """None when nothing is wrong with the file; `is_paused` when something holds it back."""
     if not file.error_code:
         return None
     has_ended = file.state not in (*READY, State.RUNNING)
@@ -71,7 +71,7 @@ def trouble_of(file: BatchFile) -> Trouble | None:
         title=_title(file.state),
         level="error" if has_ended else "warning",
         detail=file.error_detail,
-        next_step=next_step(file),
+        next_step=next_step(file, is_paused=is_paused),
         advice=advice_on(file.error_code),
         code=file.error_code,
     )
@@ -86,7 +86,7 @@ def _title(state: str) -> str:
     return titles.get(state, "The last attempt failed")
 
 
-def next_step(file: BatchFile) -> str:
+def next_step(file: BatchFile, *, is_paused: bool = False) -> str:
     """What becomes of a file with an error, in one or two sentences."""
     if file.state == REJECTED:
         return "It was refused when it was submitted; its bytes were not kept."
@@ -94,7 +94,7 @@ def next_step(file: BatchFile) -> str:
         return "It is being tried again now."
     why = FailureClass(file.error_class)
     if file.state in READY:
-        when = f"It is tried again {soon(file.available_at)}"
+        when = f"It is tried again {'once it is resumed' if is_paused else soon(file.available_at)}"
         if why is FailureClass.TRANSIENT:
             return f"{when}: retry {file.failures} of {MAX_RETRIES}."
         return f"{when}. {_BEFORE_NEXT.get(why, '')}".rstrip()

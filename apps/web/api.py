@@ -17,6 +17,7 @@ from rest_framework.views import APIView
 ENTRIES = {
     "upload": ("batch-upload", "Submit files as one job."),
     "jobs": ("job-list", "Your organization's jobs; each leads to its files and results."),
+    "pause": ("batch-pause", "What is paused, why and by whom; owners and admins pause here."),
     "docs": ("api-docs", "Every operation, to read about and to try."),
     "schema": ("schema", "The same as an OpenAPI document, for programs: a download."),
     "health": ("api-health", "Whether the service and what it rests on are well."),

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from apps.accounts.actor import Actor
-from apps.core.sealing import Unsealable
+from apps.core.sealing import without
 from apps.jobs.models import BatchFile, FileAttempt
-from apps.jobs.services import options_of
+from apps.jobs.services import password_of
 from apps.queue.models import WorkerNode
 from apps.queue.retry import FailureClass
 from apps.web.advice import CLASS_WORDS
@@ -36,7 +36,7 @@ def attempts_of(actor: Actor, file: BatchFile) -> list[Tried]:
     found = FileAttempt.objects.filter(row=file).order_by("-number")
     attempts = list((found if sees_all else found.defer("traceback"))[:MAX_ATTEMPTS])
     hosts = _hosts(attempts)
-    hidden = _password(file) if sees_all and any(each.traceback for each in attempts) else ""
+    hidden = password_of(file.job) if sees_all and any(each.traceback for each in attempts) else ""
     return [
         Tried(
             each,
@@ -62,14 +62,6 @@ def _seconds(attempt: FileAttempt) -> float | None:
     return (ended - attempt.started_at).total_seconds() if ended else None
 
 
-def _password(file: BatchFile) -> str:
-    try:
-        return options_of(file.job).password
-    except Unsealable:
-        return ""
-
-
 def _shown(traceback: str, hidden: str) -> str:
     """Its end, without the documents' password: errors that nobody foresaw may quote anything."""
-    traceback = traceback.replace(hidden, "***") if hidden else traceback
-    return traceback[-MAX_TRACEBACK:]
+    return without(hidden, traceback)[-MAX_TRACEBACK:]

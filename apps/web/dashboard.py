@@ -14,9 +14,10 @@ from apps.accounts.actor import Actor
 from apps.accounts.models import Organization
 from apps.jobs.models import BatchFile, BatchJob
 from apps.jobs.states import JobState
-from apps.queue.states import UNFINISHED
+from apps.queue.states import READY, UNFINISHED
 from apps.web.access import members_only
 from apps.web.filters import GROUPS, NEWEST_FIRST
+from apps.web.holds import Hold, holds_of_lanes
 from apps.web.rows import fills, fingerprint, nobody_works, reasons_of, rows_of
 
 SHOWN = 6
@@ -29,9 +30,11 @@ WITH_RESULTS = (JobState.SUCCEEDED, JobState.PARTIAL)
 
 @dataclass(frozen=True)
 class Overview:
-    """The newest jobs of each kind, of those in progress first what has started; six queries.
+    """The newest jobs of each kind, of those in progress first what has started; seven queries, and
+    one more while something is paused by somebody.
 
-    `others` says how many more are in progress, "" for none; `is_stuck` that no worker takes them.
+    `others` says how many more are in progress, "" for none; `is_stuck` that no worker takes them;
+    `holds` tells the pauses of the queue that hold any of them back.
     """
 
     running: list[BatchJob]
@@ -39,6 +42,7 @@ class Overview:
     new: list[BatchJob]
     others: str
     is_stuck: bool
+    holds: list[Hold]
 
     @classmethod
     def of(cls, organization: Organization) -> "Overview":
@@ -51,12 +55,14 @@ class Overview:
         started_first = F("started_at").desc(nulls_last=True)
         running = list(jobs.open().order_by(started_first, *NEWEST_FIRST)[:SHOWN])
         files = BatchFile.objects.filter(job__in=running, state__in=UNFINISHED)
+        unfinished = list(files.order_by().values_list("state", "lane").distinct())
         return cls(
             running,
             list(failed[:SHOWN]),
             list(ended.filter(state__in=WITH_RESULTS)[:SHOWN]),
             _others(jobs.open()[: SHOWN + COUNTED + 1].count() - SHOWN),
-            nobody_works(files.order_by().values_list("state", "lane").distinct()),
+            nobody_works(unfinished),
+            holds_of_lanes(organization, {lane for state, lane in unfinished if state in READY}),
         )
 
     @property
@@ -66,7 +72,7 @@ class Overview:
     @property
     def fingerprint(self) -> str:
         # A job that moves from one list to another has a new revision.
-        return fingerprint(self.jobs, self.others, self.is_stuck)
+        return fingerprint(self.jobs, self.others, self.is_stuck, self.holds)
 
 
 @require_safe

@@ -1,32 +1,29 @@
 """The page of one file: its text by page, what it is, and every attempt at it."""
 
 import re
-from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
 from django.conf.locale import LANG_INFO
-from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
-from django.views.decorators.http import require_POST, require_safe
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
 from django_htmx.http import reselect, reswap, retarget
 
 from apps.accounts.actor import Actor
 from apps.jobs import storage
-from apps.jobs.errors import JobFinished, JobUnfinished, NothingToRetry
 from apps.jobs.models import BatchFile
 from apps.jobs.previews import are_drawn
 from apps.jobs.reading import file_of
-from apps.jobs.services import cancel_job, requeue_job, retry_job
 from apps.jobs.states import CLOSED, DUPLICATE
 from apps.processors.kinds import KINDS
-from apps.queue.states import UNFINISHED, State
+from apps.queue.states import READY, UNFINISHED, State
 from apps.web.access import members_only
 from apps.web.advice import soon, trouble_of
 from apps.web.attempts import attempts_of
 from apps.web.file_text import Absent, Excerpt, excerpt
 from apps.web.holds import Hold, holds_of_file, shown_state
+from apps.web.questions import pause_file_question
 from apps.web.words import STATE_WORDS, job_title
 
 PLAIN = frozenset({"txt", "csv", "eml", "md", "json", "xml"})
@@ -71,7 +68,6 @@ def _page(request: HttpRequest, actor: Actor, file: BatchFile, *, told: str = ""
         "has_picture": has_original and isinstance(text, Excerpt) and are_drawn(file),
         "picture_size": _picture_size(file),
         "may_retry": may_retry,
-        "may_cancel": _may_cancel(actor, file),
         "may_requeue": _may_requeue(actor, file),
         "why_no_retry": why_not,
         "took": _took(file),
@@ -84,6 +80,7 @@ def _page(request: HttpRequest, actor: Actor, file: BatchFile, *, told: str = ""
         **_members(file),
         "is_plain": file.kind in PLAIN,
         "told": told,
+        "question": pause_file_question(file) if _may_be_held(actor, file) else None,
     }
     return render(request, "web/file.html", context)
 
@@ -108,41 +105,6 @@ def live(request: HttpRequest, actor: Actor, file_id: UUID) -> HttpResponse:
     return render(request, "web/_file_news.html", now | {"told": told})
 
 
-@require_POST
-@members_only
-def retry(request: HttpRequest, actor: Actor, file_id: UUID) -> HttpResponse:
-    """Runs the file again. Raises Forbidden and NotFound; a conflict is told on its page."""
-    return _do(request, actor, file_id, retry_job, "The file is in line again.")
-
-
-@require_POST
-@members_only
-def requeue(request: HttpRequest, actor: Actor, file_id: UUID) -> HttpResponse:
-    """The same of a file that was read, or has the result of another."""
-    return _do(request, actor, file_id, requeue_job, "The file is in line to be read again.")
-
-
-@require_POST
-@members_only
-def cancel(request: HttpRequest, actor: Actor, file_id: UUID) -> HttpResponse:
-    """Stops the file alone. Raises Forbidden and NotFound; a conflict is told on its page."""
-    told = "Cancelled: if it runs, it stops within seconds."
-    return _do(request, actor, file_id, cancel_job, told)
-
-
-def _do(
-    request: HttpRequest, actor: Actor, file_id: UUID, verb: Callable[..., object], told: str
-) -> HttpResponse:
-    file = file_of(actor, file_id)
-    try:
-        verb(actor=actor, job=file.job, only=[file])
-    except (JobFinished, JobUnfinished, NothingToRetry) as refusal:
-        messages.error(request, refusal.detail)
-    else:
-        messages.success(request, told)
-    return redirect("web:file", file_id)
-
-
 def _live(actor: Actor, file: BatchFile) -> dict[str, Any]:
     """What changes by itself until the file has ended."""
     holds = holds_of_file(file)
@@ -155,10 +117,29 @@ def _live(actor: Actor, file: BatchFile) -> dict[str, Any]:
         "holds": holds,
         "soon": soon(file.available_at),
         "percent": int(file.progress * 100),
-        "trouble": trouble_of(file),
+        "trouble": trouble_of(file, is_paused=bool(holds)),
         "attempts": attempts_of(actor, file),
         "token": _token(file, state, holds),
+        **_control(actor, file),
     }
+
+
+def _control(actor: Actor, file: BatchFile) -> dict[str, bool]:
+    """What may be done to it until it has ended. One that waits for its like is held until that
+    has ended, whoever resumes it."""
+    may_update = _may_be_held(actor, file)
+    may_hold = may_update and file.state in READY and file.waits_for_id is None
+    return {
+        "may_pause": may_hold and not file.is_held,
+        "may_resume": may_hold and file.is_held,
+        "may_cancel": may_update and not file.cancel_requested,
+    }
+
+
+def _may_be_held(actor: Actor, file: BatchFile) -> bool:
+    """Whether the actor may hold or stop it now, or may come to while the page is open."""
+    may_update = actor.may("update", "jobs", created_by_id=file.job.created_by_id)
+    return may_update and file.state in UNFINISHED
 
 
 def _token(file: BatchFile, state: str, holds: list[Hold]) -> str:
@@ -216,11 +197,6 @@ def _retry(actor: Actor, file: BatchFile) -> tuple[bool, str]:
     if job.state not in CLOSED:
         return False, "It can be run again once its job has finished."
     return True, ""
-
-
-def _may_cancel(actor: Actor, file: BatchFile) -> bool:
-    may_update = actor.may("update", "jobs", created_by_id=file.job.created_by_id)
-    return may_update and file.state in UNFINISHED and not file.cancel_requested
 
 
 def _may_requeue(actor: Actor, file: BatchFile) -> bool:

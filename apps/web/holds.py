@@ -1,10 +1,18 @@
 """What is paused, in words for people: by whom, why, since when, and what comes of it."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
+from apps.accounts.models import Organization
 from apps.jobs.models import BatchFile
-from apps.jobs.pausing import Paused, QueuePause, is_held, pauses_of_jobs, pauses_of_queue
+from apps.jobs.pausing import (
+    Paused,
+    QueuePause,
+    pause_of_file,
+    pauses_of_jobs,
+    pauses_of_queue,
+)
 from apps.jobs.states import JobState
 from apps.queue.states import READY, State
 
@@ -21,22 +29,32 @@ class Hold:
 
 
 def hold_of_job(paused: Paused) -> Hold:
-    return Hold("The job is paused", paused.by or "", paused.reason, paused.since)
+    return _hold("The job is paused", paused)
+
+
+def _hold(what: str, paused: Paused) -> Hold:
+    return Hold(what, paused.by or "", paused.reason, paused.since)
 
 
 def hold_of_queue(pause: QueuePause) -> Hold:
     return Hold(_what(pause), pause.by or "", pause.reason, pause.since, pause.until)
 
 
+def holds_of_lanes(organization: Organization, lanes: Collection[str]) -> list[Hold]:
+    """What is said of every pause of the queue that holds back what the organization has waiting
+    in any of `lanes`."""
+    found = pauses_of_queue(organization.pk) if lanes else []
+    return [hold_of_queue(each) for each in found if any(map(each.holds, lanes))]
+
+
 def holds_of_file(file: BatchFile) -> list[Hold]:
     """What is said of every pause that holds the waiting `file` back, its own first."""
     if file.state not in READY:
         return []
-    paused = pauses_of_jobs([file.job]).get(file.job_id)
     found = [each for each in pauses_of_queue(file.organization_id) if each.holds(file.lane)]
-    own = [hold_of_job(paused)] if paused else []
-    if not paused and is_held(file, ()):
-        own = [Hold("This file is paused", "", "", None)]
+    own = [hold_of_job(paused) for paused in pauses_of_jobs([file.job]).values()]
+    if paused := pause_of_file(file):
+        own = [_hold("This file is paused", paused)]
     return [*own, *map(hold_of_queue, found)]
 
 

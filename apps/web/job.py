@@ -80,7 +80,7 @@ def delete(request: HttpRequest, actor: Actor, job_id: UUID) -> HttpResponse:
     found = job_of(actor, job_id)
     actor.require("delete", "jobs", created_by_id=found.created_by_id)
     if request.method == "POST":
-        told = f"Deleted: {_title(found)}."
+        told = f"Deleted: {title_of(found)}."
         return done(request, found, lambda: _deleted(actor, found, told), to_list=True)
     if found.state in OPEN:
         messages.info(request, "Cancel the job first, or wait for it to finish.")
@@ -109,10 +109,15 @@ def _number(request: HttpRequest, name: str) -> int:
         return 0
 
 
+def given(request: HttpRequest, name: str) -> dict[str, str]:
+    """That field of the form, if it is there."""
+    return {name: request.POST[name]} if name in request.POST else {}
+
+
 def ask(request: HttpRequest, found: BatchJob, question: Question) -> HttpResponse:
     """The question on a page of its own, for who has no script."""
-    context = {"job": found, "title": _title(found), "question": question}
-    return render(request, "web/job_confirm.html", context)
+    context = {"crumbs": [(question.back, title_of(found))], "question": question}
+    return render(request, "web/confirm.html", context)
 
 
 def done(
@@ -143,6 +148,7 @@ def _deleted(actor: Actor, found: BatchJob, told: str) -> str:
     return told
 
 
-def _title(found: BatchJob) -> str:
+def title_of(found: BatchJob) -> str:
+    """What the job is called."""
     first = BatchFile.objects.filter(job=found).order_by("position").first()
     return words.job_title(found.name, first.name if first else "", found.total)

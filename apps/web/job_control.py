@@ -23,7 +23,7 @@ from apps.jobs.services import (
 from apps.jobs.states import CLOSED, OPEN
 from apps.queue.models import Priority
 from apps.web.access import members_only
-from apps.web.job import ask, asking, done
+from apps.web.job import ask, asking, done, given
 from apps.web.questions import pause_question, requeue_question
 
 
@@ -33,7 +33,7 @@ def pause(request: HttpRequest, actor: Actor, job_id: UUID) -> HttpResponse:
     """Asks for a reason, then pauses. Raises NotFound, Forbidden or InvalidInput."""
     found = _to_update(actor, job_id)
     if request.method == "POST":
-        reason = read_reason(_given(request, "reason"))
+        reason = read_reason(given(request, "reason"))
         return done(request, found, lambda: _paused(actor, found, reason))
     if found.state in CLOSED:
         messages.info(request, "The job is finished: there is nothing left to pause.")
@@ -54,7 +54,7 @@ def resume(request: HttpRequest, actor: Actor, job_id: UUID) -> HttpResponse:
 def prioritize(request: HttpRequest, actor: Actor, job_id: UUID) -> HttpResponse:
     """Raises NotFound, Forbidden or InvalidInput."""
     found = _to_update(actor, job_id)
-    fields = _given(request, "priority")
+    fields = given(request, "priority")
     priority = read_change(fields, known=frozenset({"priority"})).priority
     assert priority is not None  # the only field that there may be
     return done(request, found, lambda: _moved(actor, found, priority))
@@ -78,7 +78,7 @@ def requeue(request: HttpRequest, actor: Actor, job_id: UUID) -> HttpResponse:
 def keep(request: HttpRequest, actor: Actor, job_id: UUID) -> HttpResponse:
     """Raises NotFound, Forbidden or InvalidInput."""
     found = _to_update(actor, job_id)
-    fields = _given(request, "kept")
+    fields = given(request, "kept")
     kept = read_change(fields, known=frozenset({"kept"}), is_form=True).kept
     assert kept is not None  # the only field that there may be
     return done(request, found, lambda: _kept(actor, found, kept))
@@ -96,11 +96,6 @@ def _to_update(actor: Actor, job_id: UUID) -> BatchJob:
     found = job_of(actor, job_id)
     actor.require("update", "jobs", created_by_id=found.created_by_id)
     return found
-
-
-def _given(request: HttpRequest, name: str) -> dict[str, str]:
-    """That field of the form, if it is there."""
-    return {name: request.POST[name]} if name in request.POST else {}
 
 
 def _paused(actor: Actor, found: BatchJob, reason: str) -> str:

@@ -4,13 +4,14 @@ from dataclasses import dataclass
 
 from django.urls import reverse
 
-from apps.jobs.models import BatchJob
+from apps.jobs.models import BatchFile, BatchJob
 from apps.web import words
 
 
 @dataclass(frozen=True)
 class Question:
-    """`url` is where its form goes; one that `takes_reason` has a field for it."""
+    """`url` is where its form goes, `back` where a no leads; one that `takes_reason` has a field
+    for it."""
 
     name: str
     heading: str
@@ -18,6 +19,7 @@ class Question:
     yes: str
     no: str
     url: str
+    back: str
     is_danger: bool = False
     takes_reason: bool = False
 
@@ -33,6 +35,7 @@ def cancel_question(job: BatchJob) -> Question:
         yes="Cancel the job",
         no="Let it run",
         url=reverse("web:job-cancel", args=[job.pk]),
+        back=reverse("web:job", args=[job.pk]),
         is_danger=True,
     )
 
@@ -45,6 +48,20 @@ def pause_question(job: BatchJob) -> Question:
         yes="Pause the job",
         no="Let it run",
         url=reverse("web:job-pause", args=[job.pk]),
+        back=reverse("web:job", args=[job.pk]),
+        takes_reason=True,
+    )
+
+
+def pause_file_question(file: BatchFile) -> Question:
+    return Question(
+        name="pause",
+        heading="Pause this file?",
+        text="It does not start until somebody resumes it or its job. The others go on.",
+        yes="Pause the file",
+        no="Let it run",
+        url=reverse("web:file-pause", args=[file.pk]),
+        back=reverse("web:file", args=[file.pk]),
         takes_reason=True,
     )
 
@@ -61,6 +78,7 @@ def requeue_question(job: BatchJob) -> Question:
         yes="Read everything again",
         no="Leave it as it is",
         url=reverse("web:job-requeue", args=[job.pk]),
+        back=reverse("web:job", args=[job.pk]),
     )
 
 
@@ -73,5 +91,6 @@ def delete_question(job: BatchJob) -> Question:
         yes="Delete the job",
         no="Keep it",
         url=reverse("web:job-delete", args=[job.pk]),
+        back=reverse("web:job", args=[job.pk]),
         is_danger=True,
     )

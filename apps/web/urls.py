@@ -1,6 +1,16 @@
 from django.urls import path
 
-from apps.web import dashboard, files, job, job_control, jobs, sessions, upload, wellknown
+from apps.web import (
+    dashboard,
+    file_control,
+    files,
+    job,
+    job_control,
+    jobs,
+    sessions,
+    upload,
+    wellknown,
+)
 
 app_name = "web"
 
@@ -25,9 +35,11 @@ urlpatterns = [
     path("jobs/<uuid:job_id>/delete", job.delete, name="job-delete"),
     path("files/<uuid:file_id>", files.file, name="file"),
     path("files/<uuid:file_id>/live", files.live, name="file-live"),
-    path("files/<uuid:file_id>/cancel", files.cancel, name="file-cancel"),
-    path("files/<uuid:file_id>/retry", files.retry, name="file-retry"),
-    path("files/<uuid:file_id>/requeue", files.requeue, name="file-requeue"),
+    path("files/<uuid:file_id>/cancel", file_control.cancel, name="file-cancel"),
+    path("files/<uuid:file_id>/pause", file_control.pause, name="file-pause"),
+    path("files/<uuid:file_id>/resume", file_control.resume, name="file-resume"),
+    path("files/<uuid:file_id>/retry", file_control.retry, name="file-retry"),
+    path("files/<uuid:file_id>/requeue", file_control.requeue, name="file-requeue"),
     path("favicon.ico", wellknown.favicon),
     path("robots.txt", wellknown.robots),
 ]

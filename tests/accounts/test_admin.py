@@ -13,6 +13,8 @@ from apps.accounts.roles import Role
 from apps.accounts.services import create_api_key, create_user
 from tests.operators import staff, superuser, told
 
+pytestmark = pytest.mark.once
+
 PASSWORD = "seven quiet otters"
 
 

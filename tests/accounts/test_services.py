@@ -2,6 +2,7 @@ from datetime import timedelta
 
 import pytest
 from django.contrib.auth import authenticate
+from django.test import override_settings
 from django.utils import timezone
 
 from apps.accounts.errors import AlreadyMember, EmailTaken, NotAMember
@@ -15,6 +16,7 @@ from apps.accounts.services import (
     revoke_api_key,
 )
 from apps.core.errors import InvalidInput
+from config import settings
 
 PASSWORD = "seven quiet otters"
 
@@ -35,11 +37,17 @@ def test_a_user_without_a_name_has_an_organization_with_one(db: None) -> None:
     assert user.personal_organization.name == "dana"
 
 
+def test_passwords_are_kept_as_argon2(db: None) -> None:
+    with override_settings(PASSWORD_HASHERS=settings.PASSWORD_HASHERS):
+        assert create_user(email="dana@example.com", password=PASSWORD).password.startswith(
+            "argon2"
+        )
+
+
 def test_a_user_signs_in_with_the_address_in_any_case(db: None) -> None:
     user = create_user(email=" Dana@Example.com ", password=PASSWORD)
 
     assert user.email == "dana@example.com"
-    assert user.password.startswith("argon2")
     assert authenticate(username="DANA@example.com", password=PASSWORD) == user
     assert authenticate(username="dana@example.com", password=PASSWORD + "!") is None
 

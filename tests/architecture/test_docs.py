@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).resolve().parents[2]
 READERS = re.compile(r'env(?:\.\w+)?\(\s*"([A-Z_]+)"')
 

@@ -3,7 +3,11 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+import pytest
+
 from apps.jobs.states import FILE_TRANSITIONS, JOB_TRANSITIONS
+
+pytestmark = pytest.mark.once
 
 PAGE = Path(__file__).resolve().parents[2] / "docs/reliability.md"
 

@@ -13,6 +13,8 @@ from apps.audit.models import AuditEntry
 from apps.audit.services import record
 from tests.operators import staff, superuser
 
+pytestmark = pytest.mark.once
+
 LIST = reverse("admin:audit_auditentry_changelist")
 
 

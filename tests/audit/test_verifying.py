@@ -200,3 +200,39 @@ def test_it_holds_a_chunk_at_a_time(acme: Organization, monkeypatch: pytest.Monk
     finally:
         tracemalloc.stop()
     assert peak < 300_000  # all 600 at once take more than twice as much
+
+
+def forge(acme: Organization, *numbers: int) -> None:
+    """Entries past the end of the log, each with a hash that fits, as SQL would add them."""
+    chain = Chain.objects.get(pk=str(acme.pk))
+    for number in numbers:
+        entry = AuditEntry(
+            chain=chain, number=number, at=datetime(2026, 1, 2, tzinfo=UTC), previous=chain.hash
+        )
+        entry.hash = entry.digest()
+        entry.save(force_insert=True)
+
+
+@pytest.mark.parametrize(
+    ("forged", "then"), [((6,), 7), ((6, 7, 8), 9), ((6, 8), 7), ((6, 2**62), 7)]
+)
+def test_what_was_put_past_the_end_stops_no_entry_and_is_named(
+    acme: Organization, log: list[AuditEntry], forged: tuple[int, ...], then: int
+) -> None:
+    forge(acme, *forged)
+    assert verify(acme) == Flaw(str(acme.pk), 6, Problem.UNCOUNTED)
+    for number in range(then, then + 3):
+        if number not in forged:
+            add(acme, "job.cancel")
+            assert AuditEntry.objects.filter(action="job.cancel", number=number).exists()
+    flaw = verify(acme)
+    assert flaw is not None
+    assert (flaw.number, flaw.problem) in {(6, Problem.REPLACED), (7, Problem.REPLACED)}
+
+
+def test_a_log_whose_end_was_taken_away_goes_on_and_is_found(
+    acme: Organization, log: list[AuditEntry]
+) -> None:
+    models.QuerySet(Chain).all()._raw_delete("default")
+    add(acme, "job.cancel")
+    assert verify(acme) == Flaw(str(acme.pk), 5, Problem.REPLACED)

@@ -194,6 +194,7 @@ CONFIRM = (
     Shown("cancel a job", "/jobs/{running}/cancel"),
     Shown("delete a job", "/jobs/{partial}/delete"),
     Shown("pause a job", "/jobs/{running}/pause"),
+    Shown("pause a file", "/files/{file-held}/pause"),
     Shown("requeue a job", "/jobs/{succeeded}/requeue"),
     Shown("cancel a job, dialog", "/jobs/{running}", prepare=click("#cancel")),
     Shown("delete a job, dialog", "/jobs/{partial}", prepare=click("#delete")),

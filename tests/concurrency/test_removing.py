@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 from django.db import connection, transaction
 
-from apps.accounts.models import Organization
-from apps.jobs import storage
-from apps.jobs.models import BatchFile, BatchJob
+from apps.accounts.models import Organization, User
+from apps.jobs import bulk, storage
+from apps.jobs.models import BatchFile, BatchJob, Blob
 from apps.jobs.services import delete_job
 from apps.jobs.services.removing import lock_to_remove, remove_jobs
+from apps.jobs.verbs import JOB_VERBS
+from apps.queue import worker
 from tests.batches import check_books, owner_of
 from tests.batches import submit_exactly as submit
 from tests.concurrency.test_storm import is_somebody_waiting_for_a_lock
@@ -79,3 +81,28 @@ def test_an_original_and_its_duplicate_go_at_the_same_moment(
     deletion.join()
     assert deletion.errors == []
     assert not BatchJob.objects.exists()
+
+
+def test_a_bulk_deletion_waits_for_who_removes_the_same_job(
+    acme: Organization, alice: User, data_dir: Path
+) -> None:
+    """As cleanup does, or the owner: bytes first, then files. Taken the other way round, each has
+    what the other waits for."""
+    job = read(acme)
+    matching = bulk.Matching.now("jobs", BatchJob.objects.all(), {})
+    item = bulk.request_bulk(by=superuser_of(alice), verb=JOB_VERBS["delete"], matching=matching)
+    with transaction.atomic():
+        list(Blob.objects.select_for_update().values_list("pk"))
+        deletion = Meanwhile(lambda: worker.work_off("sync"))
+        remove_jobs(lock_to_remove([job.pk]))
+    deletion.join()
+    assert deletion.errors == []
+    item.refresh_from_db()
+    assert (item.state, item.attempts) == ("succeeded", 1)
+    assert item.result == {"done": 0, "skipped": {"There is no such job.": 1}}
+
+
+def superuser_of(user: User) -> User:
+    user.is_staff = user.is_superuser = True
+    user.save()
+    return user

@@ -21,6 +21,8 @@ from apps.core.charts import (
     short,
 )
 
+pytestmark = pytest.mark.once
+
 SVG = "{http://www.w3.org/2000/svg}"
 NUMBERS = st.floats(0, 1e9) | st.integers(0, 10**9)
 

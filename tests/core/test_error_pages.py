@@ -12,7 +12,7 @@ from apps.accounts.models import User
 from tests.conftest import ClientFor
 from tests.core.urls import SECRET
 
-pytestmark = [pytest.mark.urls("tests.core.urls"), pytest.mark.django_db]
+pytestmark = [pytest.mark.once, pytest.mark.urls("tests.core.urls"), pytest.mark.django_db]
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from apps.accounts.models import User
 from tests.conftest import ClientFor
 from tests.jobs.forms import accepted, body, part
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.once, pytest.mark.django_db]
 
 HTML = {"Accept": "text/html"}
 ORIGIN = "https://app.example.com"

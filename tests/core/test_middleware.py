@@ -8,7 +8,7 @@ from rest_framework.test import APIClient
 
 from apps.core.middleware import RequestIdFilter, current_request_id
 
-pytestmark = [pytest.mark.urls("tests.core.urls"), pytest.mark.django_db]
+pytestmark = [pytest.mark.once, pytest.mark.urls("tests.core.urls"), pytest.mark.django_db]
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from rest_framework.test import APIClient
 
 from tests.core.urls import SECRET
 
-pytestmark = [pytest.mark.urls("tests.core.urls"), pytest.mark.django_db]
+pytestmark = [pytest.mark.once, pytest.mark.urls("tests.core.urls"), pytest.mark.django_db]
 
 MEMBERS = {"type", "title", "status", "code", "detail", "errors", "request_id"}
 

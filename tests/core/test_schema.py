@@ -13,7 +13,7 @@ from apps.jobs.models import BatchFile
 from tests.jobs.forms import UPLOAD, accepted, body, field, part, post
 from tests.jobs.runs import fail_next, read_next
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.once, pytest.mark.django_db]
 
 
 @pytest.fixture(scope="module")

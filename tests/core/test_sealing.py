@@ -3,7 +3,7 @@
 import pytest
 from pytest_django import Settings
 
-from apps.core.sealing import Unsealable, seal, unseal
+from apps.core.sealing import Unsealable, seal, unseal, without
 
 pytestmark = pytest.mark.once
 
@@ -38,3 +38,17 @@ def test_an_old_key_opens_while_it_is_among_the_fallbacks(settings: Settings) ->
     fresh = seal(SECRET, purpose="a test")
     settings.SECRET_KEY_FALLBACKS = []
     assert unseal(fresh, purpose="a test") == SECRET  # sealed with the new one
+
+
+@pytest.mark.parametrize(
+    ("secret", "text", "told"),
+    [
+        ("", "nothing to hide", "nothing to hide"),
+        ("sesame", "open sesame, sesame!", "open ***, ***!"),
+        ("a\\b", "opened with a\\b", "opened with ***"),
+        ("a\\b", f"cannot open with {'a' + chr(92) + 'b'!r}", "cannot open with '***'"),
+        ("a\nb", f"in {'a' + chr(10) + 'b'!r}", "in '***'"),
+    ],
+)
+def test_a_secret_is_hidden_however_it_is_quoted(secret: str, text: str, told: str) -> None:
+    assert without(secret, text) == told

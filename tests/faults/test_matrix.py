@@ -33,12 +33,7 @@ EASY_LEASE_SECONDS = "8"
 
 
 def parameters() -> list[ParameterSet]:
-    """Cells that need a PostgreSQL of their own go to one test process, which starts it once."""
-    alone = pytest.mark.xdist_group("own-postgres")
-    return [
-        pytest.param(cell, id=str(cell), marks=[alone] if cell.fault == "database_restart" else [])
-        for cell in cells(connection.vendor)
-    ]
+    return [pytest.param(cell, id=str(cell)) for cell in cells(connection.vendor)]
 
 
 @pytest.mark.parametrize("cell", parameters())

@@ -21,7 +21,7 @@ from tests.data.make.bombs import pdf_with_stream, png_of_side, xlsx_of_rows, zi
 from tests.processes import BASE_DIR, Process, eventually
 
 # It brings its own database and Valkey: the same in every pass.
-pytestmark = [pytest.mark.once, pytest.mark.xdist_group("up"), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.once, pytest.mark.timeout(180)]
 
 READY = "Ctrl-C stops everything."
 NOTHING_LEFT_SECONDS = 5.0

@@ -14,7 +14,7 @@ from tests.fuzz import judging
 from tests.fuzz.judging import ALLOWED, Judge, Verdict
 from tests.fuzz.run import Tally, mutants, ocr_for, seeds, told, work
 
-pytestmark = [pytest.mark.once, pytest.mark.xdist_group("fuzz")]
+pytestmark = pytest.mark.once
 
 REGRESSIONS = sorted((Path(__file__).parents[1] / "data" / "regressions").iterdir())
 MUTANTS = 150

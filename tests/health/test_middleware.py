@@ -5,7 +5,7 @@ from django.test import Client, override_settings
 MIDDLEWARE = "apps.health.middleware.HealthMiddleware"
 FIRST = [MIDDLEWARE, *(name for name in settings.MIDDLEWARE if name != MIDDLEWARE)]
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.once, pytest.mark.django_db]
 
 
 @pytest.mark.parametrize("path", ["/health", "/api/health"])

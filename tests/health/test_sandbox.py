@@ -1,4 +1,4 @@
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 from django.test import Client
@@ -8,6 +8,7 @@ from apps.health.probes import Probe
 from apps.health.sandbox import Look
 from apps.processors import host, spawn
 from apps.processors.host import Isolation
+from tests.processes import eventually
 
 pytestmark = pytest.mark.once
 
@@ -81,3 +82,17 @@ def test_what_was_seen_once_is_not_looked_at_again(monkeypatch: pytest.MonkeyPat
     look = Look()
     assert look() == look()
     assert started == [1]
+
+
+def test_a_reader_that_ends_before_it_is_told_anything_does_not_start(
+    as_started: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare = spawn.Child.prepare
+
+    def prepare_late(child: spawn.Child, processors: Sequence[str]) -> None:
+        eventually(lambda: not child.is_alive())
+        prepare(child, processors)
+
+    monkeypatch.setattr(spawn.Child, "prepare", prepare_late)
+    as_started("raise SystemExit(1)")
+    assert Look()().status == "failed"

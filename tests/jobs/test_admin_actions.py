@@ -17,6 +17,7 @@ from apps.jobs.verbs import JOB_VERBS
 from apps.queue.retry import FailureClass
 from apps.queue.states import State
 from tests.batches import check_books, submit
+from tests.jobs.containers import open_next, submit_files, zip_of
 from tests.jobs.runs import fail_next, read_next
 from tests.operators import (
     MODELS,
@@ -129,6 +130,24 @@ def test_several_files_of_one_job_are_run_again_together(
     states = sorted(BatchFile.objects.values_list("state", "run"))
     assert states == [(State.QUEUED, 2)] * 4 + [(State.SUCCEEDED, 1)] * 2
     assert set(BatchJob.objects.values_list("run", flat=True)) == {2}
+    check_books()
+
+
+def test_a_container_that_was_opened_spoils_nothing_for_the_others(
+    operator: Client, acme: Organization
+) -> None:
+    submit_files(acme, {"all.zip": zip_of("one")})
+    opened = open_next({"1.txt": b"one"})
+    member = read_next()
+    why_not = "What was in the file runs again by itself: the file was opened already."
+    assert told(act(operator, "requeue", opened, member)) == [
+        "Read anew: 1 batch file.",
+        f"Skipped: 1 (all.zip). {why_not}",
+    ]
+    assert dict(BatchFile.objects.values_list("name", "state")) == {
+        "all.zip": "succeeded",
+        "1.txt": "queued",
+    }
     check_books()
 
 

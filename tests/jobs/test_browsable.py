@@ -14,14 +14,16 @@ from apps.accounts.models import Organization, User
 from apps.accounts.roles import Role
 from apps.accounts.services import add_member, create_user
 from apps.jobs.models import BatchFile, BatchJob
+from apps.jobs.services import pause_job
 from apps.processors import registry
 from apps.queue.retry import FailureClass
-from tests.batches import submit
+from tests.batches import owner_of, submit
 from tests.conftest import ClientFor
+from tests.jobs.containers import open_next, submit_files, zip_of
 from tests.jobs.forms import accepted, field, part
 from tests.jobs.runs import fail_next, read_next
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.once, pytest.mark.django_db]
 
 HTML = {"Accept": "text/html"}
 JOBS = "/api/batch/jobs"
@@ -140,6 +142,35 @@ def test_what_went_well_is_not_offered_to_be_retried(browser: Client, alice_api:
     ]
     of_file = f"/api/batch/files/{file.pk}"
     assert offered(page(browser, of_file)) == [("POST", f"{of_file}/requeue")]
+
+
+def test_resume_is_offered_where_it_lets_something_go(browser: Client, acme: Organization) -> None:
+    """Also of a job that runs with a file held; not of a file that waits for its like."""
+    job = submit(acme, "one", "two")
+    first, second = BatchFile.objects.order_by("position")
+    pause_job(actor=owner_of(acme), job=job, only=[first])
+    expected: dict[Any, set[str]] = {
+        job: {"pause", "resume", "cancel"},
+        first: {"resume", "cancel"},
+        second: {"pause", "cancel"},
+    }
+    submit_files(acme, {"a.txt": b"the same"})
+    follower = submit_files(acme, {"a.txt": b"the same"}).files.get()
+    for row, verbs in (expected | {follower: {"pause", "cancel"}}).items():
+        path = f"/api/batch/{'jobs' if row is job else 'files'}/{row.pk}"
+        told = {("POST", f"{path}/{verb}") for verb in verbs} | {("PATCH", path)}
+        assert set(offered(page(browser, path))) == told
+
+
+def test_what_was_opened_is_not_offered_to_be_read_again(
+    browser: Client, acme: Organization
+) -> None:
+    submit_files(acme, {"all.zip": zip_of("one")})
+    opened = open_next({"1.txt": b"one"})
+    member = read_next()
+    for file, verbs in ((opened, []), (member, ["requeue"])):
+        path = f"/api/batch/files/{file.pk}"
+        assert offered(page(browser, path)) == [("POST", f"{path}/{verb}") for verb in verbs]
 
 
 def test_a_job_that_is_being_cancelled_has_nothing_to_offer(

@@ -14,9 +14,9 @@ from apps.audit.models import AuditEntry
 from apps.audit.services import verify_all
 from apps.jobs import bulk
 from apps.jobs.models import BatchFile, BatchJob, BulkTarget
-from apps.jobs.services import delete_job, pause_job, retry_job
+from apps.jobs.services import delete_job, pause_job, prioritize_job, resume_job, retry_job
 from apps.queue import lease, sweep, worker
-from apps.queue.models import WorkItem, in_seconds
+from apps.queue.models import Priority, WorkItem, in_seconds
 from apps.queue.pauses import pause
 from apps.queue.work_items import retry_work
 from tests.batches import check_books, owner_of, submit
@@ -91,6 +91,22 @@ def test_what_does_not_match_any_more_is_left_alone(
     assert list(BatchJob.objects.values_list("pk", flat=True)) == [saved.pk]
     assert lost.pk != saved.pk
     check_books()
+
+
+def test_files_that_left_the_lane_or_were_let_go_meanwhile_are_left_alone(
+    operator: Client, acme: Organization
+) -> None:
+    """What can be filtered by and changes: whether it is held back, its lane, its priority."""
+    held, freed, moved = (submit(acme, text) for text in ("one", "two", "three"))
+    owner = owner_of(acme)
+    for job in (held, freed, moved):
+        pause_job(actor=owner, job=job)
+    request(operator, "batchfile", "cancel", "?is_held=True&lane=default&priority=5")
+    resume_job(actor=owner, job=freed)
+    prioritize_job(actor=owner, job=moved, priority=Priority.LOW)
+    assert work().result == {"done": 1, "skipped": {bulk.CHANGED: 2}}
+    states = dict(BatchJob.objects.values_list("pk", "state"))
+    assert states == {held.pk: "cancelled", freed.pk: "queued", moved.pk: "paused"}
 
 
 def test_a_service_has_the_last_word(operator: Client, acme: Organization) -> None:

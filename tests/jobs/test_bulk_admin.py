@@ -13,6 +13,7 @@ from apps.core.ids import uuid7
 from apps.jobs import bulk
 from apps.jobs.models import BatchJob, BulkTarget
 from apps.queue.models import WorkItem
+from apps.queue.work_items import submit_work
 from tests.batches import submit
 from tests.jobs.bulk_requests import fields_of, many, organizations, request, work
 from tests.jobs.runs import fail_next
@@ -99,12 +100,41 @@ def test_who_may_not_is_not_let(acme: Organization, permissions: tuple[str, ...]
     assert not WorkItem.objects.exists()
 
 
-def test_who_lost_the_permission_meanwhile_is_not_obeyed(acme: Organization) -> None:
+def test_a_preview_shows_nothing_that_its_list_does_not(acme: Organization) -> None:
+    """Files are acted on by who may change jobs, which is no leave to see the files."""
+    submit(acme, "one")
+    client = staff("change_batchjob")
+    url = f"{list_of('batchfile')}bulk/cancel/"
+    form = {"key": str(uuid7()), "up_to": str(uuid7()), "shown": "1"}
+    assert client.get(url).status_code == client.post(url, form).status_code == 403
+    assert not WorkItem.objects.exists()
+    User.objects.get(email="staff@example.com").user_permissions.add(
+        Permission.objects.get(codename="view_batchfile")
+    )
+    assert client.get(url).status_code == 200
+
+
+def test_the_list_of_work_names_nobody_whose_work_it_does_not_show(alice: User) -> None:
+    client, works = staff(), reverse("admin:queue_workitem_changelist")
+    query = {"requested_by__id__exact": str(alice.pk)}
+    assert "alice@example.com" not in client.get(works, query).content.decode()
+    submit_work(by=alice, kind="jobs.bulk", title="Hers", payload={})
+    assert "alice@example.com" not in client.get(works, query).content.decode()
+    assert "alice@example.com" in superuser().get(works, query).content.decode()
+
+
+@pytest.mark.parametrize("is_staff_still", [True, False])
+def test_who_lost_the_permission_meanwhile_is_not_obeyed(
+    acme: Organization, is_staff_still: bool
+) -> None:
     submit(acme, "one")
     client = staff("change_batchjob")
     answer = request(client, "batchjob", "cancel")
     assert answer.status_code == 200, "who asked for it sees how far it is"
-    User.objects.get(email="staff@example.com").user_permissions.clear()
+    user = User.objects.get(email="staff@example.com")
+    if is_staff_still:
+        user.user_permissions.clear()
+    User.objects.filter(pk=user.pk).update(is_staff=is_staff_still)
     item = work()
     assert (item.state, item.error_code) == ("failed", "bulk.not_allowed")
     assert BatchJob.objects.get().state == "queued"
@@ -174,6 +204,45 @@ def test_a_preview_takes_a_fixed_number_of_queries(operator: Client) -> None:
             operator.get(url)
         counts.append(len(queries))
     assert counts[0] == counts[-1] <= 14
+
+
+def test_what_is_of_smaller_organizations_is_not_left_out(
+    operator: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk, "TOP_SHOWN", 1)
+    for branch, count in zip(organizations(3), (1, 3, 1), strict=True):
+        many(branch, count)
+    html = operator.get(f"{list_of('batchjob')}bulk/keep/").content.decode()
+    assert "<dd>3 of Branch 1, 2 of others</dd>" in html
+
+
+def test_what_strangers_typed_is_text_in_a_preview_and_of_its_work(
+    operator: Client, acme: Organization
+) -> None:
+    Organization.objects.update(name="<b>Acme</b>")
+    submit(acme, "one")
+    BatchJob.objects.update(name="<b>May</b>")
+    query = "?q=%3Cb%3EMay"
+    shown = operator.get(f"{list_of('batchjob')}bulk/keep/{query}").content.decode()
+    page = request(operator, "batchjob", "keep", query, reason="<b>Why</b>").content.decode()
+    assert "1 of &lt;b&gt;Acme&lt;/b&gt;" in shown
+    assert "<dd>search &lt;b&gt;May</dd>" in shown
+    assert "&lt;b&gt;Why&lt;/b&gt;" in page
+    assert "<dt>q</dt><dd>&lt;b&gt;May</dd>" in page
+    for html in (shown, page):
+        for raw in ("<b>Acme", "<b>May", "<b>Why"):
+            assert raw not in html
+
+
+def test_a_confirmation_that_is_not_valid_is_told_of(operator: Client, acme: Organization) -> None:
+    submit(acme, "one")
+    url = f"{list_of('batchjob')}bulk/cancel/"
+    form = fields_of(operator.get(url))
+    answer = operator.post(url, form | {"reason": "x" * 201})
+    [message] = told(answer)
+    assert message.startswith("Nothing was done. Ensure this value has at most 200 characters")
+    assert "Cancel: 1 batch job" in answer.content.decode()
+    assert not WorkItem.objects.exists()
 
 
 def test_a_large_number_is_not_counted_to_its_end(

@@ -12,13 +12,18 @@ from django.db.models.functions import Now
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from apps.accounts.models import Organization
+from apps.accounts.models import Organization, User
 from apps.jobs import cleanup
+from apps.jobs.bulk import Matching, request_bulk
 from apps.jobs.cleanup import older_than
-from apps.jobs.models import BatchJob, IdempotencyKey
+from apps.jobs.models import BatchJob, BulkTarget, IdempotencyKey
 from apps.jobs.services import keep_job
+from apps.jobs.verbs import JOB_VERBS
+from apps.queue.models import WorkItem
+from apps.queue.work_items import cancel_work, retry_work
 from tests.batches import owner_of
 from tests.jobs.ageing import cancelled, expire, expired, run
+from tests.jobs.bulk_requests import many
 from tests.jobs.forms import accepted, part
 
 pytestmark = pytest.mark.django_db
@@ -39,6 +44,40 @@ def test_keys_and_sessions_that_ran_out_go(alice_api: APIClient) -> None:
     assert [key.key for key in IdempotencyKey.objects.all()] == ["new"]
     assert Session.objects.count() == 1
     assert BatchJob.objects.count() == 2
+
+
+def test_bulk_actions_that_ended_a_month_ago_go_with_what_they_did_not_get_to(
+    acme: Organization, alice: User
+) -> None:
+    jobs = many(acme, 3)
+    old, new, waits = (bulk_of(alice) for _ in range(3))
+    for item in (old, new):
+        cancel_work(by=alice, item=item)
+    WorkItem.objects.exclude(pk=new.pk).update(finished_at=Now() - timedelta(days=30, seconds=1))
+    assert run("--dry-run")["work_items"] == 1
+    assert BulkTarget.objects.count() == 9
+    assert run()["work_items"] == 1
+    assert set(WorkItem.objects.all()) == {new, waits}
+    assert set(BulkTarget.objects.values_list("item", "job")) == {
+        (item.pk, job.pk) for item in (new, waits) for job in jobs
+    }
+
+
+def test_a_bulk_action_that_goes_on_meanwhile_stays(acme: Organization, alice: User) -> None:
+    many(acme, 3)
+    item = bulk_of(alice)
+    cancel_work(by=alice, item=item)
+    WorkItem.objects.update(finished_at=Now() - timedelta(days=31))
+    old = cleanup.old_work()
+    assert old.count() == 1
+    retry_work(by=alice, item=item)
+    assert cleanup.remove_work(old) == 0
+    assert BulkTarget.objects.count() == 3
+
+
+def bulk_of(user: User) -> WorkItem:
+    matching = Matching.now("jobs", BatchJob.objects.all(), {})
+    return request_bulk(by=user, verb=JOB_VERBS["keep"], matching=matching)
 
 
 @pytest.mark.parametrize("row_limit", [1, 2, 1000])
@@ -77,8 +116,8 @@ def test_older_than_goes_by_the_end_of_the_job(acme: Organization) -> None:
     kept = cancelled(acme, "kept")
     keep_job(actor=owner_of(acme), job=kept, kept=True)
     assert list(older_than(timedelta(days=7))) == [old]
-    assert run("--older-than", 7)["jobs"] == 1
-    assert run("--older-than", 0)["jobs"] == 1
+    assert run("--older-than", 7, "--yes")["jobs"] == 1
+    assert run("--older-than", 0, "--yes")["jobs"] == 1
     assert BatchJob.objects.get() == kept
     assert new not in BatchJob.objects.all()
 
@@ -96,6 +135,15 @@ def test_what_was_promised_for_longer_goes_after_a_question(
         with pytest.raises(CommandError, match=r"Nothing was removed\."):
             run("--older-than", 0)
     assert BatchJob.objects.exists() is not goes
+
+
+def test_where_nobody_can_be_asked_nothing_goes_early(acme: Organization) -> None:
+    cancelled(acme, "text")
+    with pytest.raises(CommandError, match="give --yes, or --dry-run"):
+        run("--older-than", 0)
+    assert run("--older-than", 0, "--dry-run")["jobs"] == 1
+    assert run()["jobs"] == 0, "what was promised is no question"
+    assert BatchJob.objects.exists()
 
 
 def test_the_command_speaks_in_sentences(acme: Organization) -> None:

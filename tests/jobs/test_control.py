@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from apps.accounts.actor import Actor
 from apps.accounts.models import Organization, User
-from apps.jobs.errors import JobFinished, JobUnfinished, NothingToDiscard
+from apps.jobs.errors import JobFinished, JobUnfinished, NothingToDiscard, NothingToRetry
 from apps.jobs.handler import BatchFileHandler
 from apps.jobs.models import BatchFile, BatchJob, Completion
 from apps.jobs.services import (
@@ -329,6 +329,38 @@ def test_a_requeue_reads_everything_anew(owner: Actor, three: BatchJob) -> None:
     assert [each.run for each in Completion.objects.order_by("pk")] == [1, 2]
     check_books()
     check_nothing_runs()
+
+
+@pytest.mark.parametrize("failure_class", [FailureClass.PERMANENT, FailureClass.RESOURCE])
+def test_what_a_requeue_saves_of_a_failure_takes_no_whole_results_place(
+    owner: Actor, failure_class: FailureClass
+) -> None:
+    job = submit(owner.organization, "one")
+    read_next("all that it says")
+    requeue_job(actor=owner, job=job)
+    fail_next(failure_class, partial="all")
+    [file] = files(job)
+    assert (file.run, file.result.run, file.result.words) == (2, 1, 4)
+
+
+def test_what_a_retry_saves_of_a_failure_takes_the_place_of_what_was_saved_before(
+    owner: Actor,
+) -> None:
+    job = submit(owner.organization, "one")
+    fail_next(partial="all")
+    retry_job(actor=owner, job=job)
+    fail_next(partial="all that")
+    [file] = files(job)
+    assert (file.result.run, file.result.words) == (2, 2)
+
+
+def test_a_container_that_was_opened_is_not_read_anew_by_itself(owner: Actor) -> None:
+    job = submit_files(owner.organization, {"all.zip": zip_of("one")})
+    file = claimed()
+    assert succeed(BatchFileHandler, file, opened(Scripted(), file, {"1.txt": b"one"}))
+    read_next()
+    with pytest.raises(NothingToRetry, match="opened already"):
+        requeue_job(actor=owner, job=job, only=[file])
 
 
 def test_nothing_is_requeued_while_the_job_is_open(owner: Actor, three: BatchJob) -> None:

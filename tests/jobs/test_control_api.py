@@ -195,10 +195,20 @@ def test_one_file_is_held_and_let_go(alice_api: APIClient, job: dict[str, Any]) 
     assert [file["is_held"] for file in files_of(alice_api, job)] == [True, False, False]
     entry = AuditEntry.objects.get(action="job.pause")
     assert (entry.reason, str(first.pk) in entry.detail) == ("Blurred", True)
+    assert (told["paused"]["by"], told["paused"]["reason"]) == ("Alice", "Blurred")
+    assert datetime.fromisoformat(told["paused"]["since"]) == entry.at
     assert read(alice_api, job["url"])["paused"] is None
     assert read_next().pk != first.pk
-    assert done(alice_api.post(f"{url_of(first)}/resume"))["is_held"] is False
+    told = done(alice_api.post(f"{url_of(first)}/resume"))
+    assert (told["is_held"], told["paused"]) == (False, None)
     assert read_next().pk == first.pk
+
+
+def test_a_file_that_runs_is_not_held_by_itself(alice_api: APIClient, job: dict[str, Any]) -> None:
+    running = claimed()
+    problem = refusal(alice_api.post(f"{url_of(running)}/pause"), 409, "file.running")
+    assert running.name in problem["detail"]
+    assert not AuditEntry.objects.filter(action="job.pause").exists()
 
 
 def test_one_file_is_moved_to_the_front(alice_api: APIClient, job: dict[str, Any]) -> None:

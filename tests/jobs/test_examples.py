@@ -18,7 +18,7 @@ from tests.jobs.forms import SAMPLES, accepted, body, part
 from tests.jobs.runs import fail_next, read_next
 from tests.journeys.test_tenancy import routes
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.once, pytest.mark.django_db]
 
 
 class Example(NamedTuple):

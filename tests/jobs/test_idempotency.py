@@ -153,7 +153,10 @@ def test_a_key_outlives_its_job(alice_api: APIClient) -> None:
 
 
 def test_while_the_first_is_under_way_the_second_is_told_before_its_body_is_read(
-    alice_api: APIClient, alice: User, acme: Organization, monkeypatch: pytest.MonkeyPatch
+    alice_api: APIClient,
+    charlie_api: APIClient,
+    acme: Organization,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(inflight, "WAIT_SECONDS", 0.1)
     with inflight.alone_with(KEY["Idempotency-Key"], actor=owner_of(acme), route="batch.upload"):
@@ -161,6 +164,7 @@ def test_while_the_first_is_under_way_the_second_is_told_before_its_body_is_read
         assert (answer.status_code, answer.json()["code"]) == (409, "idempotency.in_progress")
         assert answer["Retry-After"] == "1"
         accepted(alice_api, part(TEXT), **{"Idempotency-Key": "another"})
+        accepted(charlie_api, part(TEXT), **KEY)  # what others call their requests is their own
     accepted(alice_api, part(b"later"), **KEY)
 
 

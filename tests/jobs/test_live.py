@@ -179,10 +179,11 @@ def test_what_is_held_back_is_in_nobodys_way(acme: Organization, other: Organiza
     assert (place(first), place(second)) == (0, 2)
     pause_job(actor=owner_of(acme), job=first)
     assert (place(first), place(second)) == (None, 0)
-    resume_job(actor=owner_of(acme), job=first)
-    one = first.files.order_by("pk").first()
+    resume_job(actor=owner_of(acme), job=first)  # its first file stands beside the next in line
+    assert (place(first), place(second)) == (0, 0)
+    one = first.files.order_by("position").first()
     pause_job(actor=owner_of(acme), job=first, only=[one])
-    assert (place(first), place(second)) == (0, 1)
+    assert (place(first), place(second)) == (1, 0)
     theirs = submit(other, "four", priority=Priority.LOW)
     assert place(theirs) == 2
     pause(by=None, organization=acme)

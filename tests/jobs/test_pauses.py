@@ -1,9 +1,11 @@
 """The organization's own pause by API, and what is told of the others."""
 
 from datetime import datetime, timedelta
+from io import StringIO
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 from django.utils import timezone
 from rest_framework.test import APIClient
 
@@ -76,6 +78,25 @@ def test_what_an_operator_paused_its_owner_does_not_let_go(
         assert "An operator" in refusal(answer, 403, "auth.forbidden")["detail"]
     [told] = read(alice_api, PAUSE)["pauses"]
     assert (told["by"], told["reason"]) == ("an operator", "Too much")
+
+
+def test_nor_what_was_paused_from_the_command_line_where_nobody_is_named(
+    alice_api: APIClient, acme: Organization
+) -> None:
+    call_command("queue", "pause", organization=acme.pk, reason="Not paid", stdout=StringIO())
+    for answer in (alice_api.delete(PAUSE), alice_api.post(PAUSE)):
+        refusal(answer, 403, "auth.forbidden")
+    [told] = read(alice_api, PAUSE)["pauses"]
+    assert (told["by"], told["reason"]) == (None, "Not paid")
+
+
+def test_an_operators_pause_of_one_lane_leaves_the_own_pause_to_its_owners(
+    alice_api: APIClient, acme: Organization
+) -> None:
+    pause(by=operator_in(acme).user, organization=acme, lane="ocr")
+    done(alice_api.post(PAUSE))
+    [left] = done(alice_api.delete(PAUSE))["pauses"]
+    assert (left["lane"], left["by"]) == ("ocr", "an operator")
 
 
 def test_only_owners_and_admins_pause_the_organization(

@@ -25,6 +25,8 @@ from apps.processors.protocol import Member, Options
 from tests.batches import owner_of
 from tests.jobs.forms import SAMPLES, accepted, body, field, part, refusal, stored
 
+pytestmark = pytest.mark.once
+
 Make = Callable[..., BatchFile]
 
 

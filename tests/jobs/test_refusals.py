@@ -20,6 +20,8 @@ from tests.jobs.forms import (
     stored,
 )
 
+pytestmark = pytest.mark.once
+
 
 def test_all_bad_files_make_no_job(alice_api: APIClient, data_dir: Path) -> None:
     answer = post(alice_api, part(b"", "a.txt"), part(name="../b.txt"))

@@ -1,17 +1,20 @@
 """The same bytes at the same moment: read once, whoever brings, reads, controls or deletes them."""
 
 import random
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.db.models.functions import Now
 
 from apps.accounts.models import Organization, User
 from apps.core.errors import NotFound
-from apps.jobs.errors import JobFinished, JobUnfinished, NothingToRetry
+from apps.jobs.errors import FileRunning, JobFinished, JobUnfinished, NothingToRetry
 from apps.jobs.handler import BatchFileHandler
 from apps.jobs.models import BatchFile, BatchJob, FileAttempt, FileResult
 from apps.jobs.services import (
@@ -19,6 +22,7 @@ from apps.jobs.services import (
     delete_job,
     pause_job,
     prioritize_job,
+    removing,
     requeue_job,
     resume_job,
     retry_job,
@@ -26,12 +30,13 @@ from apps.jobs.services import (
 from apps.queue.claim import claim
 from apps.queue.models import Priority
 from apps.queue.retry import FailureClass
-from apps.queue.settle import fail, succeed
-from tests.batches import SOMEBODY, Scripted, check_books, failure_of, owner_of, together
+from apps.queue.settle import fail, succeed, take_back
+from tests.batches import SOMEBODY, Scripted, check_books, claimed, failure_of, owner_of, together
 from tests.conftest import ApiFor
 from tests.jobs.containers import submit_files
 from tests.jobs.forms import accepted, part
-from tests.jobs.runs import read_next
+from tests.jobs.likes import killed_after_commit
+from tests.jobs.runs import fail_next, read_next
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("roomy")]
 
@@ -100,6 +105,61 @@ def test_submitted_while_it_is_being_read(acme: Organization) -> None:
         check_books()
 
 
+@pytest.mark.postgres
+def test_who_brings_its_like_holds_up_no_file(acme: Organization) -> None:
+    """A reference to a file locks its key until the submission is committed."""
+    submit_files(acme, SAME)
+    leader = BatchFile.objects.get()
+    other = connection.copy()
+    try:
+        with other.cursor() as cursor:
+            cursor.execute("BEGIN")
+            cursor.execute("SELECT 1 FROM jobs_batchfile WHERE id = %s FOR KEY SHARE", [leader.pk])
+            with connection.cursor() as mine:
+                mine.execute("SET lock_timeout = '1s'")
+            fail_next(FailureClass.LOST)
+            file = claimed()
+            BatchFile.objects.update(lease_expires_at=Now() - timedelta(seconds=1))
+            assert take_back(BatchFileHandler, file.pk)
+    finally:
+        other.close()
+        connection.close()
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("verb", ["retry", "resume"])
+def test_nobody_begins_to_wait_for_what_is_being_deleted(
+    acme: Organization, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    owner = owner_of(acme)
+    waits = submit_files(acme, SAME)
+    if verb == "retry":
+        fail_next()
+    else:
+        pause_job(actor=owner, job=waits)
+    goes = submit_files(acme, SAME)
+    read_next()
+    is_let_go, has_begun = threading.Event(), threading.Event()
+    blobs_of = removing._blobs_of
+
+    def slowly(jobs: list[BatchJob]) -> set[int]:
+        is_let_go.set()
+        has_begun.wait(1)
+        return blobs_of(jobs)
+
+    def begin() -> None:
+        assert is_let_go.wait(5)
+        act = retry_job if verb == "retry" else resume_job
+        killed_after_commit(lambda: act(actor=owner, job=waits))
+        has_begun.set()
+
+    monkeypatch.setattr(removing, "_blobs_of", slowly)
+    together([lambda: delete_job(actor=owner, job=goes), begin])
+    BatchFileHandler.repair()
+    assert read_next().job_id == waits.pk
+    check_books()
+
+
 def test_many_at_once_in_orders_of_their_own(acme: Organization) -> None:
     """Each locks several of the same rows; none waits for another in a circle."""
     names = [f"{number}.txt" for number in range(12)]
@@ -165,7 +225,7 @@ class Actor:
 
     def __call__(self) -> None:
         for _ in range(40):
-            with suppress(JobFinished, JobUnfinished, NothingToRetry, NotFound):
+            with suppress(FileRunning, JobFinished, JobUnfinished, NothingToRetry, NotFound):
                 self.random.choice(self.acts)()
         while self.held:
             self.settle()

@@ -74,6 +74,34 @@ def test_all_that_are_paused_wait_and_the_first_that_is_resumed_is_read(
     check_books()
 
 
+@pytest.mark.parametrize("which", [0, 1], ids=["leader", "follower"])
+def test_one_that_is_paused_by_itself_stays_so_whatever_becomes_of_its_like(
+    acme: Organization, which: int
+) -> None:
+    jobs = [submit_files(acme, SAME), submit_files(acme, SAME)]
+    job, other = jobs[which], jobs[1 - which]
+    pause_job(actor=owner_of(acme), job=job, only=[the_file(job)])
+    assert fail_next().job_id == other.pk
+    BatchFileHandler.repair()
+    assert is_nothing_to_claim()
+    assert (the_file(job).waits_for_id, the_file(job).is_held) == (None, True)
+    resume_job(actor=owner_of(acme), job=job, only=[the_file(job)])
+    assert read_next().job_id == job.pk
+    check_books()
+
+
+def test_one_that_is_paused_by_itself_has_what_was_read_once_it_is_resumed(
+    acme: Organization,
+) -> None:
+    first, second = submit_files(acme, SAME), submit_files(acme, SAME)
+    pause_job(actor=owner_of(acme), job=first, only=[the_file(first)])
+    assert read_next().job_id == second.pk
+    assert state_of(first) == ("queued", "queued")
+    resume_job(actor=owner_of(acme), job=first)
+    assert state_of(first) == ("succeeded", "duplicate")
+    check_books()
+
+
 def test_one_that_is_resumed_has_what_was_read_meanwhile(acme: Organization) -> None:
     first = submit_files(acme, SAME)
     pause_job(actor=owner_of(acme), job=first)

@@ -3,17 +3,23 @@
 from pathlib import Path
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
 from apps.accounts.models import Organization
 from apps.jobs import storage
+from apps.jobs.cleanup import remove
+from apps.jobs.errors import JobUnfinished
 from apps.jobs.handler import BatchFileHandler
 from apps.jobs.models import BatchFile, BatchJob, Blob, FileAttempt
 from apps.jobs.services import (
     cancel_job,
     delete_job,
     pause_job,
+    removing,
 )
+from apps.queue.models import in_seconds
 from apps.queue.retry import FailureClass
 from apps.queue.settle import fail, succeed
 from tests.batches import Scripted, check_books, claimed, failure_of, owner_of
@@ -111,6 +117,55 @@ def test_nobody_waits_for_what_was_deleted(acme: Organization, end: str) -> None
     assert is_nothing_to_claim()
     assert {state_of(job)[0] for job in others} == {"succeeded"}
     check_books()
+
+
+def test_nobody_waits_for_what_is_removed_together_with_the_leader(acme: Organization) -> None:
+    failed, *others = waiting_for_one_that_ended(acme, "failed")
+    like = submit_files(acme, SAME)
+    assert read_next().job_id == like.pk
+    BatchJob.objects.filter(pk=failed.pk).update(expires_at=in_seconds(-60))
+    BatchJob.objects.filter(pk=like.pk).update(expires_at=in_seconds(-120))  # goes first
+    assert remove(BatchJob.objects.expired()).jobs == 2
+    assert read_next().job_id == others[0].pk
+    assert {state_of(job)[0] for job in others} == {"succeeded"}
+    check_books()
+
+
+@pytest.mark.parametrize("way", ["deleted", "expired"])
+def test_an_original_lets_go_of_very_many_in_slices(
+    acme: Organization, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    monkeypatch.setattr(removing, "UNLINKED_TOGETHER", 2)
+    first = submit_files(acme, SAME)
+    read_next()
+    copies = [submit_files(acme, SAME) for _ in range(5)]
+    first.refresh_from_db()
+    with CaptureQueriesContext(connection) as sent:
+        if way == "deleted":
+            delete_job(actor=owner_of(acme), job=first)
+        else:
+            BatchJob.objects.filter(pk=first.pk).update(expires_at=in_seconds(-60))
+            assert remove(BatchJob.objects.expired()).jobs == 1
+    unlinked = [
+        query["sql"]
+        for query in sent
+        if query["sql"].startswith("UPDATE") and '"duplicate_of_id" = NULL' in query["sql"]
+    ]
+    assert len(unlinked) == 3, "two slices, and the rest with the job"
+    assert {the_file(job).duplicate_of_id for job in copies} == {None}
+    assert {state_of(job) for job in copies} == {("succeeded", "duplicate")}
+
+
+def test_a_job_that_stays_keeps_its_links(
+    acme: Organization, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(removing, "UNLINKED_TOGETHER", 0)
+    first = submit_files(acme, {**SAME, "b.txt": b"another"})
+    read_next()
+    copy = submit_files(acme, SAME)
+    with pytest.raises(JobUnfinished):
+        delete_job(actor=owner_of(acme), job=first)
+    assert the_file(copy).duplicate_of_id is not None
 
 
 def test_the_sweep_is_not_kept_from_some_by_those_it_cannot_help(

@@ -23,7 +23,7 @@ from tests.jobs.forms import BOUNDARY, assert_nothing_stored, body_of, part, sto
 from tests.jobs.serving import Web, answer_of, told
 from tests.processes import eventually
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("web-server")]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 MEGABYTE = 1024 * 1024
 Serve = Callable[..., Web]
@@ -167,7 +167,9 @@ def test_memory_stays_flat_while_receiving_and_while_sending(serve: Serve, data_
         done.set()
         watcher.join()
     grown = (peak[0] - idle) / MEGABYTE
-    assert grown < 2 * megabytes, f"{grown:.0f} MB more than idle for a batch of {length / MEGABYTE:.0f} MB"
+    assert grown < 2 * megabytes, (
+        f"{grown:.0f} MB more than idle for a batch of {length / MEGABYTE:.0f} MB"
+    )
     assert peak[0] < 200 * MEGABYTE
 
 

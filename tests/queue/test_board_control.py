@@ -47,24 +47,26 @@ def test_a_lane_is_paused_after_a_question_and_resumed_after_another(
     submit(acme, "text")
     asked = operator.get(PAUSE, {"lane": "default"})
     assert '<option value="default" selected>' in asked.content.decode()
+    assert "background work are not held back" in asked.content.decode()
     assert not Pause.objects.exists()
 
-    answer = send(operator, lane="default", reason="The scanner is repaired")
+    answer = send(operator, lane="default", reason="The scanner <b>is</b> repaired")
+    assert "The scanner &lt;b&gt;is&lt;/b&gt; repaired" in answer.content.decode()
     assert answer.request["PATH_INFO"] == BOARD
     assert told(answer) == ["Paused: lane default for all organizations."]
     assert claim("default", SOMEBODY) is None
 
     made = Pause.objects.get()
-    assert (made.reason, made.until) == ("The scanner is repaired", None)
+    assert (made.reason, made.until) == ("The scanner <b>is</b> repaired", None)
     resume = reverse("admin:queue_board_resume", args=[made.pk])
-    assert "The scanner is repaired" in operator.get(resume).content.decode()
+    assert "The scanner &lt;b&gt;is&lt;/b&gt; repaired" in operator.get(resume).content.decode()
     assert Pause.objects.exists()
     assert told(operator.post(resume, follow=True)) == [
         "Resumed: lane default for all organizations."
     ]
     claimed()
     assert recorded() == [
-        ("root@example.com", "queue.pause", "default", "The scanner is repaired"),
+        ("root@example.com", "queue.pause", "default", "The scanner <b>is</b> repaired"),
         ("root@example.com", "queue.resume", "default", ""),
     ]
 

@@ -3,13 +3,16 @@
 import pytest
 from pytest_django import Settings
 
-from apps.accounts.models import Organization
+from apps.accounts.models import Organization, User
+from apps.accounts.services import create_organization
 from apps.jobs.models import BatchFile, BatchJob
+from apps.jobs.services import pause_job, resume_job
 from apps.queue.claim import claim
 from apps.queue.lanes import take_ranks
 from apps.queue.models import Priority
+from apps.queue.pauses import pause, resume
 from apps.queue.settle import succeed
-from tests.batches import SOMEBODY, Scripted, claimed
+from tests.batches import SOMEBODY, Scripted, claimed, owner_of
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("script")]
 
@@ -76,3 +79,65 @@ def test_five_files_beside_five_hundred_wait_at_most_twice_as_long_as_alone(
     alone = [1, 2, 3, 4, 5]
     assert len(waits) == 5
     assert all(wait <= 2 * by_itself for wait, by_itself in zip(waits, alone, strict=True)), waits
+
+
+def test_what_one_brought_at_another_priority_does_not_put_it_back(
+    acme: Organization, other: Organization
+) -> None:
+    many(acme, 200, priority=Priority.LOW)
+    many(other, 50, priority=Priority.HIGH)
+    for _ in range(50):
+        finish(claimed())
+    many(other, 5, priority=Priority.LOW)
+    turns = []
+    for _ in range(10):
+        turns.append(claimed().organization_id)
+        finish(BatchFile.objects.running().get())
+    assert turns.count(other.pk) == 5
+
+
+@pytest.mark.parametrize("what", ["organization", "job"])
+def test_what_goes_on_after_a_pause_stands_beside_the_others(
+    acme: Organization, other: Organization, what: str
+) -> None:
+    """Not before all that they brought since, for as long as it is."""
+    many(acme, 50)
+    job = BatchJob.objects.get()
+    if what == "job":
+        pause_job(actor=owner_of(acme), job=job)
+    else:
+        pause(by=None, organization=acme)
+    many(other, 100)
+    for _ in range(60):
+        finish(claimed())
+    if what == "job":
+        resume_job(actor=owner_of(acme), job=job)
+    else:
+        resume(by=None, organization=acme)
+    many(other, 5)
+    turns = []
+    for _ in range(20):
+        running = claimed()
+        turns.append(running.organization_id)
+        finish(running)
+    assert turns.count(acme.pk) == turns.count(other.pk) == 10
+    read = job.files.filter(state="succeeded").values_list("position", flat=True)
+    assert sorted(read) == list(range(1, 11))
+
+
+def test_who_is_paused_does_not_hold_the_line_back(
+    acme: Organization, other: Organization, alice: User
+) -> None:
+    """Else who comes first now would stand where the paused one stood, before all others."""
+    third = create_organization(name="Third", owner=alice)
+    many(acme, 5)
+    pause(by=None, organization=acme)
+    many(other, 100)
+    for _ in range(50):
+        finish(claimed())
+    many(third, 50)
+    turns = []
+    for _ in range(10):
+        turns.append(claimed().organization_id)
+        finish(BatchFile.objects.running().get())
+    assert turns.count(other.pk) == turns.count(third.pk) == 5

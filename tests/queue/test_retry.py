@@ -15,6 +15,8 @@ from apps.queue.retry import (
 )
 from apps.queue.states import READY, TRANSITIONS, State
 
+pytestmark = pytest.mark.once
+
 BASE_SECONDS = 30
 FRESH = Tally()
 

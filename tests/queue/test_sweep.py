@@ -13,8 +13,9 @@ from django.db.models.functions import Now
 from pytest_django import Settings
 
 from apps.accounts.models import Organization
+from apps.jobs.handler import BatchFileHandler
 from apps.jobs.models import BatchFile, BatchJob, FileAttempt
-from apps.jobs.services import cancel_job
+from apps.jobs.services import cancel_job, requeue_job
 from apps.queue import worker
 from apps.queue.models import Priority, WorkerNode, in_seconds
 from apps.queue.retry import FailureClass
@@ -49,7 +50,7 @@ def expire_leases(seconds: float = 1) -> None:
 
 
 def waited(minutes: float) -> None:
-    BatchFile.objects.update(created_at=Now() - timedelta(minutes=minutes))
+    BatchFile.objects.update(available_at=Now() - timedelta(minutes=minutes))
 
 
 def test_what_a_dead_worker_had_runs_again_at_once(acme: Organization) -> None:
@@ -65,6 +66,27 @@ def test_what_a_dead_worker_had_runs_again_at_once(acme: Organization) -> None:
     assert (attempt.failure_class, attempt.code) == (FailureClass.LOST, "queue.lost")
     assert attempt.ended_at is not None
     assert claimed().pk == lost.pk
+
+
+def test_a_lost_row_that_cannot_be_written_keeps_no_other_waiting(
+    acme: Organization, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit(acme, "one", "two", "three")
+    bad, good = claimed(), claimed()
+    expire_leases()
+    settled, rung = BatchFileHandler.settled, []
+
+    def failing(row: BatchFile, output: object) -> None:
+        if row.pk == bad.pk:
+            raise ValueError("a bug of ours")
+        settled(row, None)
+
+    monkeypatch.setattr(BatchFileHandler, "settled", failing)
+    monkeypatch.setattr("apps.queue.sweep.ring_for_due", lambda: rung.append(True))
+    with pytest.raises(ValueError, match="a bug of ours"):
+        sweep()
+    good.refresh_from_db()
+    assert (good.state, good.losses, rung) == (State.QUEUED, 1, [True])
 
 
 @pytest.mark.postgres
@@ -244,11 +266,48 @@ def test_low_work_starts_within_its_bound_however_much_high_work_comes(
         assert minutes <= 140, "two hours, and the runs that are before it then"
         for organization in (acme, other):
             submit(organization, f"high {minutes}", priority=Priority.HIGH)
-        BatchFile.objects.filter(pk=low.pk).update(created_at=in_seconds(-60 * minutes))
+        BatchFile.objects.filter(pk=low.pk).update(available_at=in_seconds(-60 * minutes))
         raise_priorities()
         succeed(Scripted, claimed(), Scripted().read(str(minutes)))
         minutes += 10
     assert minutes > 110, "high goes first until then"
+
+
+def test_a_long_line_that_ages_lets_others_in_between(
+    acme: Organization, other: Organization
+) -> None:
+    """Ten minutes for each file, one at a time: the line is older than two hours for long."""
+    submit(acme, *map(str, range(20)))
+    waited(180)
+    new = submit(other, *map(str, range(5)))
+    turns = []
+    for _ in range(11):
+        file = claimed()
+        raise_priorities()
+        turns.append(file.job_id == new.pk)
+        succeed(Scripted, file, Scripted().read(str(file.pk)))
+    assert sum(turns) == 5, turns
+
+
+def test_a_line_that_ages_ends_beside_an_endless_one(
+    acme: Organization, other: Organization
+) -> None:
+    low = submit(acme, "1", "2", "3", priority=Priority.LOW)
+    waited(180)
+    for number in range(9):
+        submit(other, f"high {number}", priority=Priority.HIGH)
+        raise_priorities()
+        succeed(Scripted, claimed(), Scripted().read(str(number)))
+    low.refresh_from_db()
+    assert low.state == "succeeded"
+
+
+def test_an_old_file_that_runs_again_has_waited_since_then_alone(acme: Organization) -> None:
+    job = submit(acme, "one", priority=Priority.LOW)
+    succeed(Scripted, claimed(), Scripted().read())
+    BatchFile.objects.update(created_at=in_seconds(-86_400))
+    requeue_job(actor=owner_of(acme), job=job)
+    assert raise_priorities() == 0
 
 
 def test_what_runs_or_ended_keeps_its_priority(acme: Organization) -> None:

@@ -261,10 +261,11 @@ def test_with_redis_gone_it_works_and_says_so(
     page = text_of(operator, COUNTS, who="alice@example.com")
     assert "Redis is away: each process counts by itself" in page
     assert " 1 19 " in row_of(operator, "search", who="alice@example.com")
-    assert "this process only" in text_of(operator, RESET, who="alice@example.com")
-    operator.post(RESET, {"who": "alice@example.com"})
-    assert " 0 20 " in row_of(operator, "search", who="alice@example.com")
-    given = form(who="alice@example.com", limiter="search", windows="1/h")
+    assert "until it is back" in text_of(operator, RESET, who="alice@example.com")
+    answer = operator.post(RESET, {"who": "alice@example.com"}, follow=True)
+    assert told(answer)[0].startswith("Nothing was reset. Redis cannot be reached")
+    assert not AuditEntry.objects.filter(action="limit.reset").exists()
+    given = form(who="alice@example.com", limiter="search", windows="2/h")
     assert operator.post(ADD, given).status_code == 302
     assert [check("search", Subject.user(alice.pk)).allowed for _ in range(2)] == [True, False]
 
@@ -272,6 +273,9 @@ def test_with_redis_gone_it_works_and_says_so(
 def test_without_redis_and_off_it_says_so(operator: Client, settings: Any) -> None:
     settings.LIMITS_REDIS_URL = "memory"
     assert "LIMITS_REDIS_URL=memory" in text_of(operator, COUNTS)
+    check("global", EVERYTHING)
+    operator.post(RESET, {"who": "everything"})
+    assert " 0 6000 " in row_of(operator, "global", who="everything")
     settings.ENABLE_RATE_LIMITING = False
     assert "ENABLE_RATE_LIMITING=false" in text_of(operator, COUNTS, who="everything")
 

@@ -9,10 +9,14 @@ from typing import Any
 import pytest
 import redis
 
+from apps.accounts.models import User
+from apps.audit.models import AuditEntry
+from apps.core.errors import Unavailable
+from apps.ratelimits import redis_store
 from apps.ratelimits.breaker import PAUSE_SECONDS, Breaker
 from apps.ratelimits.decision import headers
-from apps.ratelimits.redis_store import RedisStore
-from apps.ratelimits.services import check, check_all, peek, refund
+from apps.ratelimits.redis_store import ANSWER_SECONDS, RedisStore
+from apps.ratelimits.services import check, check_all, peek, refund, reset_limit
 from apps.ratelimits.stores import LimitStore, store
 from apps.ratelimits.subjects import EVERYTHING, Subject
 from tests.servers import Valkey
@@ -24,6 +28,11 @@ FIRST_SECONDS, NEXT_SECONDS, BACK_SECONDS = 0.25, 0.005, 3.0
 @pytest.fixture(autouse=True)
 def _small(settings: Any) -> None:
     settings.LIMIT_SEARCH = "5/min"
+
+
+@pytest.fixture(autouse=True)
+def _as_impatient_as_it_is(_fresh_limits: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redis_store, "ANSWER_SECONDS", ANSWER_SECONDS)
 
 
 @pytest.fixture
@@ -79,25 +88,37 @@ def test_away_and_back(
     assert check("search", ALICE).source == "redis"
     mend = fault(valkey)
     request.addfinalizer(mend)
-    first, seconds = timed(lambda: check("search", ALICE))
-    assert first.allowed
-    assert first.source == "memory"
-    assert seconds <= FIRST_SECONDS
-    rest = [timed(lambda: check("search", ALICE)) for _ in range(6)]
-    assert [each.allowed for each, _ in rest] == [True] * 4 + [False] * 2
-    assert sorted(seconds for _, seconds in rest)[-2] <= NEXT_SECONDS
-    assert headers([rest[-1][0]])["X-RateLimit-Limit"] == "5"
-    # Longer than a pause: a probe that fails keeps nobody waiting and is not told of.
-    deadline = time.monotonic() + PAUSE_SECONDS + 0.5
-    while time.monotonic() < deadline:
-        decision, seconds = timed(lambda: peek([("search", ALICE)]))
-        assert decision.source == "memory"
-        assert seconds <= 0.05
-        time.sleep(0.02)
+    decisions = [check("search", ALICE) for _ in range(7)]
+    assert [each.allowed for each in decisions] == [True] * 5 + [False] * 2
+    assert {each.source for each in decisions} == {"memory"}
+    assert headers(decisions[-1:])["X-RateLimit-Limit"] == "5"
     mend()
     _, seconds = timed(wait_for_redis)
     assert seconds <= BACK_SECONDS
     assert state_changes(caplog) == ["limits: Redis is away", "limits: Redis is back"]
+
+
+@pytest.mark.once
+@pytest.mark.django_db
+@pytest.mark.alone  # it measures milliseconds
+@pytest.mark.parametrize("fault", [kill, freeze])
+def test_one_request_waits_and_not_for_long(
+    valkey: Valkey, fault: Callable[[Valkey], Callable[[], None]]
+) -> None:
+    check("search", ALICE)
+    fault(valkey)
+    decision, seconds = timed(lambda: check("search", ALICE))
+    assert decision.source == "memory"
+    assert seconds <= FIRST_SECONDS
+    # Longer than a pause: probes keep nobody waiting either.
+    end = time.monotonic() + PAUSE_SECONDS + 0.3
+    waits = []
+    while time.monotonic() < end:
+        waits.append(timed(lambda: check("search", ALICE))[1])
+        time.sleep(0.005)
+    waits.sort()
+    assert waits[-2] <= NEXT_SECONDS
+    assert waits[-1] <= 0.05
 
 
 def wait_for_redis() -> None:
@@ -197,3 +218,12 @@ def test_a_server_that_cannot_be_reached_at_all() -> None:
     asks: list[Any] = []
     _, seconds = timed(lambda: away.decide(asks, hit=True))
     assert seconds <= FIRST_SECONDS
+
+
+@pytest.mark.django_db
+def test_a_reset_that_redis_does_not_hear_of_is_refused(valkey: Valkey, alice: User) -> None:
+    valkey.kill()
+    for _ in range(2):
+        with pytest.raises(Unavailable):
+            reset_limit(actor=alice, name="search", subject=ALICE)
+    assert not AuditEntry.objects.filter(action="limit.reset").exists()

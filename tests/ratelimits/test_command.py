@@ -82,6 +82,8 @@ def test_away_it_says_so(alice: User, valkey: Valkey) -> None:
     out, err = run("show", "alice@example.com")
     assert "Redis is away" in err
     assert "memory" in out
+    with pytest.raises(CommandError, match="Redis cannot be reached"):
+        run("reset", "alice@example.com", "--yes")
 
 
 def test_off_it_says_so(settings: Any) -> None:

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from apps.ratelimits.decision import headers
-from apps.ratelimits.services import check, check_all, peek, refund
+from apps.ratelimits.decision import OPEN, headers
+from apps.ratelimits.errors import TooManyRequests
+from apps.ratelimits.services import check, check_all, peek, refund, require
 from apps.ratelimits.subjects import EVERYTHING, Subject
 
 ALICE, BOB = Subject.user(1), Subject.user(2)
@@ -51,3 +52,38 @@ def test_nothing_is_limited_when_turned_off(settings: Any) -> None:
     settings.ENABLE_RATE_LIMITING = False
     assert all(check("search", ALICE).allowed for _ in range(9))
     assert headers([check("search", ALICE)]) == {}
+
+
+def test_only_what_was_counted_is_given_back() -> None:
+    check("search", ALICE)
+    for decision in (peek([("search", ALICE)]), OPEN):
+        refund(decision)
+    check("search", ALICE)
+    refund(check("search", ALICE))
+    assert peek([("search", ALICE)]).parts[0].windows[0].used == 2
+
+
+def test_of_several_limiters_one_is_given_back() -> None:
+    refund(check_all([("search", ALICE), ("global", EVERYTHING)]), "global")
+    looked = peek([("search", ALICE), ("global", EVERYTHING)])
+    assert [part.windows[0].used for part in looked.parts] == [1, 0]
+
+
+def test_the_same_pair_twice_counts_once() -> None:
+    pairs = [("search", ALICE), ("search", ALICE)]
+    assert check_all(pairs).parts[0].windows[0].used == 1
+
+
+def test_a_refusal_can_be_raised() -> None:
+    assert require(check("search", ALICE)).allowed
+    check("search", ALICE)
+    with pytest.raises(TooManyRequests) as caught:
+        require(check("search", ALICE))
+    assert caught.value.decision.limiter == "search"
+    assert caught.value.retry_after == 60
+    assert 'The limit "search" (2/minute) is reached.' in caught.value.detail
+
+
+def test_no_such_limiter() -> None:
+    with pytest.raises(KeyError):
+        check("serach", ALICE)

@@ -6,7 +6,7 @@ from django.test import Client
 from apps.accounts.models import Organization, User
 from tests.conftest import ClientFor
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.once, pytest.mark.django_db]
 
 FRAGMENT = {"HX-Request": "true"}
 PAGES = ["/", "/jobs", "/jobs/new", f"/jobs/{'0' * 8}-0000-0000-0000-{'0' * 12}"]

@@ -10,6 +10,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from django.utils.formats import date_format
 from rest_framework.test import APIClient
 
 from apps.accounts.models import Organization, User
@@ -17,6 +18,7 @@ from apps.accounts.services import create_organization
 from apps.jobs.models import BatchFile, BatchJob
 from apps.jobs.services import cancel_job
 from apps.queue.models import WorkerNode
+from apps.queue.pauses import pause
 from apps.web import dashboard
 from tests.batches import SOMEBODY, claimed, owner_of, submit
 from tests.conftest import ClientFor
@@ -207,6 +209,32 @@ def test_signed_out(client: Client) -> None:
     assert client.get("/")["Location"] == "/sign-in?next=/"
 
 
+def test_what_holds_the_work_in_progress_is_told(
+    alices: Client, acme: Organization, other: Organization
+) -> None:
+    submit(acme, "waits")
+    pause(by=None, lane="ocr", reason="Nothing of theirs waits there")
+    pause(by=None, organization=other, reason="Not theirs")
+    html = page(alices)
+    assert 'id="paused"' not in html
+    seen = re.search(r"seen=(\w+)", html)
+    assert seen
+    pause(by=None, lane="default", reason="<b>The disk is full</b>")
+    news = alices.get(f"/?seen={seen[1]}", headers=OVERVIEW).content.decode()
+    assert "The lane default is paused" in news
+    assert "&lt;b&gt;The disk is full&lt;/b&gt;" in news
+    assert "Nothing of theirs" not in news
+    assert "Not theirs" not in news
+
+
+def test_a_pause_that_ends_by_itself_says_on_which_day(alices: Client, acme: Organization) -> None:
+    submit(acme, "waits")
+    until = timezone.now() + timedelta(days=1)
+    pause(by=None, until=until)
+    told = f"goes on by itself at {date_format(timezone.localtime(until), 'j M, H:i')}"
+    assert told in page(alices)
+
+
 def test_the_number_of_queries_does_not_grow(alices: Client, acme: Organization) -> None:
     def queries() -> int:
         with CaptureQueriesContext(connection) as seen:
@@ -225,6 +253,6 @@ def test_the_number_of_queries_does_not_grow(alices: Client, acme: Organization)
     for _ in range(9):
         one_of_each()
         BatchFile.objects.unfinished().update(is_held=True)  # the next one's turn
-    assert queries() == of_one <= 14
+    assert queries() == of_one <= 15
     html = page(alices)
     assert [len(shown(html, each)) for each in ("running", "failed", "new")] == [6, 6, 6]

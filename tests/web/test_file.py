@@ -24,6 +24,8 @@ from tests.jobs.forms import accepted, part
 from tests.jobs.runs import fail_next, read_next
 from tests.web.file_pages import document, only_file, read_pages, shown, words
 
+pytestmark = pytest.mark.once
+
 HTMX = {"HX-Request": "true"}
 
 

@@ -1,5 +1,9 @@
 """The page of one file: what holds it, whose result it has, its workers, and what can be done."""
 
+import re
+from html import unescape
+from typing import Any
+
 import pytest
 from django.test import Client
 from rest_framework.test import APIClient
@@ -18,15 +22,22 @@ from apps.queue.settle import fail
 from tests.batches import SOMEBODY, claimed, failure_of, owner_of, submit
 from tests.conftest import ClientFor
 from tests.jobs.containers import submit_files
-from tests.jobs.runs import read_next
+from tests.jobs.runs import fail_next, read_next
+from tests.operators import page_of, superuser
 from tests.web.file_pages import only_file, shown, words
 
+PASSWORD = "open\\<sesame>"
+"""It is quoted with two backslashes."""
 HTMX = {"HX-Request": "true"}
 
 
 def post(browser: Client, file: BatchFile, action: str) -> list[str]:
     answer = browser.post(f"/files/{file.pk}/{action}", follow=True)
     assert answer.redirect_chain == [(f"/files/{file.pk}", 302)], answer.content
+    return told(answer)
+
+
+def told(answer: Any) -> list[str]:
     return [str(message) for message in answer.context["messages"]]
 
 
@@ -36,8 +47,8 @@ def state_of(file: BatchFile) -> str:
 
 
 def actions(page: str, file: BatchFile) -> set[str]:
-    verbs = ("cancel", "retry", "requeue")
-    return {verb for verb in verbs if f'action="/files/{file.pk}/{verb}"' in page}
+    shown = page.split("<dialog", maxsplit=1)[0]
+    return set(re.findall(rf'(?:action|href)="/files/{file.pk}/([a-z]+)"', shown))
 
 
 # --- what it waits for, and whose result it has -------------------------------------------------
@@ -83,10 +94,22 @@ def test_a_file_tells_what_holds_it(alice_web: Client, acme: Organization) -> No
     assert news.status_code == 200
     assert 'data-state="paused"' in news.content.decode()
     alice_web.post(f"/jobs/{job.pk}/resume")
-    pause_job(actor=owner_of(acme), job=job, only=[file])
-    assert "This file is paused" in words(shown(alice_web, file))
+    pause_job(actor=owner_of(acme), job=job, only=[file], reason="<b>Blurred</b>")
+    assert "This file is paused by Alice <b>Blurred</b>" in words(shown(alice_web, file))
     pause(by=None, lane="default", reason="Storage failed")
     assert "The lane default is paused: Storage failed" in words(shown(alice_web, file))
+
+
+def test_what_failed_and_is_held_is_tried_again_once_it_is_resumed(
+    alice_web: Client, acme: Organization
+) -> None:
+    job = submit(acme, "text")
+    file = fail_next(FailureClass.TRANSIENT)
+    assert "It is tried again in less than a minute: retry 1 of 3." in words(shown(alice_web, file))
+    pause_job(actor=owner_of(acme), job=job)
+    text = words(shown(alice_web, file))
+    assert "It is tried again once it is resumed: retry 1 of 3." in text
+    assert "in less than a minute" not in text
 
 
 # --- what can be done ---------------------------------------------------------------------------
@@ -97,7 +120,8 @@ def test_one_file_is_cancelled(alice_web: Client, acme: Organization) -> None:
     running = claimed()
     waiting = job.files.exclude(pk=running.pk).get()
     for file in (waiting, running):
-        assert actions(shown(alice_web, file), file) == {"cancel"}
+        expected = {"cancel", "pause"} if file is waiting else {"cancel"}
+        assert actions(shown(alice_web, file), file) == expected
         assert post(alice_web, file, "cancel") == [
             "Cancelled: if it runs, it stops within seconds."
         ]
@@ -105,6 +129,91 @@ def test_one_file_is_cancelled(alice_web: Client, acme: Organization) -> None:
     assert running.cancel_requested
     assert actions(shown(alice_web, running), running) == set()
     assert post(alice_web, waiting, "cancel") == ["There is nothing left to cancel."]
+
+
+def test_one_file_is_paused_with_a_reason_and_resumed(
+    alice_web: Client, acme: Organization, bob: User, client_for: ClientFor
+) -> None:
+    submit(acme, "one", "two")
+    file, other = BatchFile.objects.order_by("position")
+    page = shown(alice_web, file)
+    assert actions(page, file) == {"cancel", "pause"}
+    assert 'data-dialog="pause-dialog"' in page
+    asked = alice_web.get(f"/files/{file.pk}/pause").content.decode()
+    for html in (page, asked):
+        assert "Pause this file?" in html
+        assert 'name="reason" maxlength="200"' in html
+        assert f'href="/files/{file.pk}" data-close' in html
+        form = html.split(f'action="/files/{file.pk}/pause"')[1].split("</form>")[0]
+        assert 'name="csrfmiddlewaretoken"' in form
+    file.refresh_from_db()
+    assert not file.is_held, "a look changes nothing"
+    answer = alice_web.post(f"/files/{file.pk}/pause", {"reason": "Wrong scan"}, follow=True)
+    assert told(answer) == ["Paused: it waits to be resumed."]
+    for browser in (alice_web, client_for(bob)):
+        assert "This file is paused by Alice Wrong scan" in words(shown(browser, file))
+    assert actions(shown(alice_web, file), file) == {"cancel", "resume"}
+    assert claimed().pk == other.pk
+    assert alice_web.get(f"/files/{file.pk}/resume").status_code == 405
+    assert post(alice_web, file, "resume") == ["The file goes on."]
+    assert claimed().pk == file.pk
+
+
+def test_each_file_tells_its_own_latest_pause(alice_web: Client, acme: Organization) -> None:
+    job = submit(acme, "one", "two")
+    first, second = BatchFile.objects.order_by("position")
+    for file, reason in ((first, "Old"), (first, "Blurred"), (second, "Upside down")):
+        pause_job(actor=owner_of(acme), job=job, only=[file], reason=reason)
+    for file, reason in ((first, "Blurred"), (second, "Upside down")):
+        assert f"This file is paused by Alice {reason} " in words(shown(alice_web, file))
+
+
+def test_what_runs_or_has_ended_is_not_said_to_be_paused(
+    alice_web: Client, acme: Organization
+) -> None:
+    submit(acme, "one", "two")
+    file = claimed()
+    path = f"/files/{file.pk}/pause"
+    for answer in (alice_web.get(path, follow=True), alice_web.post(path, follow=True)):
+        [line] = told(answer)
+        assert line.endswith(" is being read. Cancel it, or wait for its end.")
+    assert 'id="paused"' not in shown(alice_web, file)
+    other = read_next()
+    path = f"/files/{other.pk}/pause"
+    assert told(alice_web.get(path, follow=True))[0].startswith("The file is finished")
+    assert post(alice_web, other, "pause") == ["There is nothing left to pause."]
+    assert alice_web.post(f"/files/{file.pk}/pause", {"reason": "x" * 201}).status_code == 400
+
+
+def test_news_bring_the_other_button(alice_web: Client, acme: Organization) -> None:
+    job = submit(acme, "one")
+    file = only_file(job)
+    live = re.search(r'hx-get="([^"]+)"', shown(alice_web, file))
+    assert live
+    pause_job(actor=owner_of(acme), job=job, only=[file])
+    news = alice_web.get(unescape(live[1]), headers=HTMX).content.decode()
+    assert 'id="file-control" hx-swap-oob="true"' in news
+    assert actions(news, file) >= {"resume", "cancel"}
+    assert "pause" not in actions(news, file)
+
+
+def test_a_file_that_waits_for_its_like_has_nothing_to_hold(
+    alice_web: Client, acme: Organization
+) -> None:
+    _, second = (only_file(submit_files(acme, {"a.txt": b"the same"})) for _ in range(2))
+    assert actions(shown(alice_web, second), second) == {"cancel"}
+
+
+def test_forms_need_their_token(alice: User, acme: Organization, client_for: ClientFor) -> None:
+    file = only_file(submit(acme, "one"))
+    strict = client_for(alice)
+    strict.handler.enforce_csrf_checks = True
+    for verb in ("cancel", "pause", "resume", "requeue", "retry"):
+        assert strict.post(f"/files/{file.pk}/{verb}").status_code == 403
+        if verb != "pause":
+            assert strict.get(f"/files/{file.pk}/{verb}").status_code == 405
+    assert state_of(file) == "queued"
+    assert not file.is_held
 
 
 def test_one_file_is_read_again(alice_web: Client, acme: Organization) -> None:
@@ -126,8 +235,9 @@ def test_only_who_may_change_the_job_is_offered_anything(
     submit(acme, "one")
     file = BatchFile.objects.get()
     browser = client_for(bob)
-    for verb in ("cancel", "requeue"):
+    for verb in ("cancel", "pause", "resume", "requeue"):
         assert browser.post(f"/files/{file.pk}/{verb}").status_code == 403
+    assert browser.get(f"/files/{file.pk}/pause").status_code == 403
     assert actions(shown(browser, file), file) == set()
     read_next()
     assert actions(shown(browser, file), file) == set()
@@ -140,9 +250,9 @@ def test_only_who_may_change_the_job_is_offered_anything(
 def failed(acme: Organization) -> BatchFile:
     """A file whose attempt ended with a traceback that quotes the documents' password."""
     job = submit(acme, "text")
-    BatchJob.objects.filter(pk=job.pk).update(sealed_password=sealed("open <sesame>"))
+    BatchJob.objects.filter(pk=job.pk).update(sealed_password=sealed(PASSWORD))
     file = claimed()
-    trace = "Traceback: ValueError: cannot open with 'open <sesame>' <here>"
+    trace = f"Traceback: ValueError: cannot open with {PASSWORD!r} <here> nor {PASSWORD} <there>"
     assert fail(BatchFileHandler, file, failure_of(FailureClass.PERMANENT, traceback=trace))
     return file
 
@@ -160,8 +270,11 @@ def test_a_traceback_is_folded_and_hides_the_password(alice_web: Client, failed:
     assert "sesame" in FileAttempt.objects.get().traceback, "the page hides it, whoever wrote it"
     page = shown(alice_web, failed)
     assert "<summary>Traceback</summary>" in page
-    assert "cannot open with &#x27;***&#x27; &lt;here&gt;" in page
+    assert "cannot open with &#x27;***&#x27; &lt;here&gt; nor *** &lt;there&gt;" in page
     assert "sesame" not in page
+    in_admin = superuser().get(page_of(FileAttempt.objects.get())).content.decode()
+    assert "cannot open with &#x27;***&#x27; &lt;here&gt;" in in_admin
+    assert "sesame" not in in_admin
 
 
 def test_tracebacks_are_for_those_who_may_change_the_job(

@@ -22,6 +22,8 @@ from tests.jobs.forms import accepted, part
 from tests.jobs.runs import read_next
 from tests.web.file_pages import document, read_pages, shown, words
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture
 def book(acme: Organization) -> BatchFile:

@@ -108,10 +108,10 @@ def test_a_pause_of_the_queue_is_told_where_it_holds_something(
 
 def test_two_pauses_are_told_together(alice_web: Client, acme: Organization) -> None:
     job = submit(acme, "text")
-    pause_job(actor=owner_of(acme), job=job, reason="Wrong scans")
+    pause_job(actor=owner_of(acme), job=job, reason="<b>Wrong</b> scans")
     pause(by=None, lane="default", reason="Storage failed")
     text = text_of(shown(alice_web, job))
-    assert "Paused The job is paused by Alice : Wrong scans" in text
+    assert "Paused The job is paused by Alice : &lt;b&gt;Wrong&lt;/b&gt; scans" in text
     assert "The lane default is paused: Storage failed" in text
 
 
@@ -225,6 +225,8 @@ def test_readers_see_who_paused_and_can_do_nothing(
         for action in ("pause", "resume", "priority", "requeue", "keep", "discard"):
             answer = browser.post(url(waiting, action), {"priority": "high", "kept": "true"})
             assert answer.status_code == 403, action
+        for action in ("pause", "requeue", "cancel", "delete"):
+            assert browser.get(url(waiting, action)).status_code == 403, action
     assert state_of(waiting) == "paused"
 
 
@@ -235,6 +237,7 @@ def test_forms_need_their_token(alice: User, client_for: ClientFor, acme: Organi
     for action in ("pause", "resume", "priority", "requeue", "keep", "discard"):
         answer = strict.post(url(job, action), {"priority": "high", "kept": "true"})
         assert answer.status_code == 403, action
-    assert strict.get(url(job, "resume")).status_code == 405
+    for action in ("resume", "priority", "keep", "discard", "retry"):
+        assert strict.get(url(job, action)).status_code == 405, action
     job.refresh_from_db()
     assert (job.state, job.priority, job.is_kept) == ("queued", 5, False)

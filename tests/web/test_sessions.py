@@ -16,7 +16,7 @@ from django.utils import timezone
 from apps.accounts.models import Organization, User
 from apps.accounts.services import create_user
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.once, pytest.mark.django_db]
 
 EMAIL, PASSWORD = "ida@example.com", "a mill by the river"
 WRONG = "This e-mail address and password do not belong together."

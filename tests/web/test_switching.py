@@ -14,7 +14,7 @@ from apps.accounts.roles import Role
 from apps.accounts.services import add_member, create_organization
 from tests.conftest import ClientFor
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.once, pytest.mark.django_db]
 
 
 def switch(browser: Client, to: object) -> Any:

@@ -22,6 +22,8 @@ from tests.jobs.forms import (
 from tests.processors.faulty import FaultyProcessor
 from tests.web.uploading import PAGE, Browser, assert_refused, hidden_fields
 
+pytestmark = pytest.mark.once
+
 NO_FILE = part(b"", "")
 """What a browser sends for a file input in which nothing was chosen."""
 

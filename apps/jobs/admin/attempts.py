@@ -25,8 +25,10 @@ from apps.core.admin import (
     span,
     state_of,
 )
+from apps.core.sealing import without
 from apps.jobs.admin.common import LANE
 from apps.jobs.models import FileAttempt
+from apps.jobs.services import password_of
 from apps.queue.models import WorkerNode
 from apps.queue.retry import FailureClass
 
@@ -166,4 +168,5 @@ class FileAttemptAdmin(ReadOnly):
     def traceback_shown(self, attempt: FileAttempt) -> SafeString | str:
         if not attempt.traceback:
             return "none"
-        return format_html('<pre tabindex="0">{}</pre>', attempt.traceback)
+        told = without(password_of(attempt.row.job), attempt.traceback)
+        return format_html('<pre tabindex="0">{}</pre>', told)

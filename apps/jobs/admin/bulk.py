@@ -25,7 +25,7 @@ from apps.core.admin import url_of
 from apps.core.admin_actions import ServiceAction, ServiceAdmin
 from apps.core.errors import DocmillError
 from apps.jobs import bulk
-from apps.jobs.models import BatchFile, BatchJob
+from apps.jobs.models import CONTAINERS, BatchFile, BatchJob
 from apps.jobs.verbs import Deed, Verb
 
 NO_FILTER = (PAGE_VAR, ORDER_VAR, ALL_VAR, ERROR_FLAG)
@@ -72,7 +72,10 @@ def _perform(verb: Verb, user: User, *rows: BatchJob | BatchFile) -> None:
 
 
 def _together(verb: Verb, row: BatchJob | BatchFile) -> Hashable:
-    return (row.job_id, verb.fits(row)) if isinstance(row, BatchFile) else row.pk
+    if not isinstance(row, BatchFile):
+        return row.pk
+    is_spared = verb.spares_opened and row.kind in CONTAINERS and row.members.exists()
+    return row.job_id, verb.fits(row), is_spared
 
 
 class BulkAdmin(ServiceAdmin):
@@ -103,12 +106,15 @@ class BulkAdmin(ServiceAdmin):
         verb = bulk.VERBS[self.bulk_of].get(operation)
         if verb is None:
             raise Http404
-        if not request.user.has_perm(verb.permission):
+        if not (self.has_view_permission(request) and request.user.has_perm(verb.permission)):
             raise PermissionDenied
         form = Confirmation(request.POST if request.method == "POST" else None)
         try:
             if form.is_bound and form.is_valid():
                 return self._request(request, verb, form.cleaned_data)
+            if form.is_bound:
+                told = " ".join(str(each) for errors in form.errors.values() for each in errors)
+                self.message_user(request, f"Nothing was done. {told}", messages.WARNING)
             matching = self._matching(request)
         except IncorrectLookupParameters:
             return HttpResponseRedirect(f"{self._list_url()}?{ERROR_FLAG}=1")

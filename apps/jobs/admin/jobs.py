@@ -102,10 +102,10 @@ class BatchJobAdmin(BulkAdmin):
     def counts_shown(self, job: BatchJob) -> str:
         return _counts(job.counts) or "none has ended"
 
-    @admin.display(description="paused last by")
+    @admin.display(description="paused by")
     def paused_shown(self, job: BatchJob) -> SafeString | str:
         if job.paused_at is None:
-            return "never paused"
+            return "not paused"
         return link_to(job.paused_by) if job.paused_by else "Docmill"
 
     @admin.display(description="ends of its runs")

@@ -56,7 +56,8 @@ class FilePause(APIView):
         curl -X POST -H "Authorization: Bearer $KEY" -H "Content-Type: application/json" \\
             -d '{"reason": "Wrong scan"}' $DOCMILL/api/batch/files/$FILE/pause
 
-    One that runs goes on to its end. The reason, which may be left out, goes into the audit log.
+    One that runs goes on to its end and cannot be paused, only cancelled. The reason may be left
+    out; it is shown with who paused.
     """
 
     name = "Pause a file"

@@ -127,8 +127,11 @@ def _to_update(job: BatchJob, actor: Actor) -> list[Offer]:
     if job.state == JobState.CANCELLING:
         return []
     if job.state in OPEN:
-        hold = resume(job) if job.state == JobState.PAUSED else pause(job)
-        return [hold, cancel(job), Offer("Change", "PATCH", form=ChangeForm())]
+        holds = [] if job.state == JobState.PAUSED else [pause(job)]
+        held = BatchFile.objects.ready().filter(job=job, is_held=True, waits_for=None)
+        if not holds or held.exists():
+            holds.append(resume(job))
+        return [*holds, cancel(job), Offer("Change", "PATCH", form=ChangeForm())]
     ended_badly = any(job.counts[state] for state in runs_again(actor))
     may_discard = job.state in (JobState.FAILED, JobState.PARTIAL) and not job.discarded_at
     return [
@@ -146,14 +149,16 @@ def of_file(request: Request, file_id: UUID) -> list[Offer]:
     if not _may_update(file.job, actor):
         return []
     if file.state in READY:
-        hold = resume_file(file) if file.is_held else pause_file(file)
+        is_paused = file.is_held and file.waits_for_id is None
+        hold = resume_file(file) if is_paused else pause_file(file)
         return [hold, cancel_file(file), Offer("Change", "PATCH", form=PriorityForm())]
     if file.state == State.RUNNING:
         return [] if file.cancel_requested else [cancel_file(file)]
     if file.job.state in OPEN or file.state == REJECTED:
         return []
     if file.state in (State.SUCCEEDED, DUPLICATE):
-        return [requeue_file(file)]
+        # What was taken out of one that was opened runs again itself.
+        return [] if file.members.exists() else [requeue_file(file)]
     return [retry_file(file)] if file.state in runs_again(actor) else []
 
 

@@ -12,7 +12,7 @@ from apps.core.filters import refuse_unknown_parameters
 from apps.jobs.api import offers
 from apps.jobs.api.serializers import PausesSerializer, ReasonSerializer
 from apps.jobs.changes import read_reason
-from apps.jobs.pausing import OPERATOR, pauses_of_queue
+from apps.jobs.pausing import pauses_of_queue, was_an_operators
 from apps.queue.pauses import pause, resume
 
 
@@ -74,10 +74,7 @@ class OrganizationPause(APIView):
 def _require_own(actor: Actor) -> None:
     """Raises Forbidden unless the actor may pause the organization, and no operator has."""
     actor.require("update", "organization")
-    if any(
-        p.scope == "organization" and p.by == OPERATOR
-        for p in pauses_of_queue(actor.organization.pk)
-    ):
+    if any(map(was_an_operators, pauses_of_queue(actor.organization.pk))):
         raise Forbidden("An operator of this installation paused your organization: ask them.")
 
 

@@ -17,6 +17,7 @@ from apps.jobs.pausing import (
     Paused,
     QueuePause,
     is_held,
+    pause_of_file,
     pauses_of_jobs,
     pauses_of_queue,
 )
@@ -337,16 +338,24 @@ class AttemptSerializer(serializers.ModelSerializer[FileAttempt]):
 
 
 class FileDetailSerializer(FileSerializer):
-    """A file with its attempts, the latest first."""
+    """A file with its own pause, and its attempts, the latest first."""
 
+    paused = serializers.SerializerMethodField()
     attempts_made = serializers.SerializerMethodField()
 
     class Meta(FileSerializer.Meta):
-        fields = [*FileSerializer.Meta.fields, "attempts_made"]
+        fields = [*FileSerializer.Meta.fields, "paused", "attempts_made"]
+
+    @extend_schema_field(PausedSerializer(allow_null=True))
+    def get_paused(self, file: BatchFile) -> dict[str, Any] | None:
+        """Where it is paused by itself; what else holds it is told by its job and
+        /api/batch/pause."""
+        paused = pause_of_file(file)
+        return dict(PausedSerializer(paused).data) if paused else None
 
     @extend_schema_field(AttemptSerializer(many=True))
     def get_attempts_made(self, file: BatchFile) -> list[dict[str, Any]]:
-        rows = file.attempts_made.order_by("-started_at", "-id")
+        rows = file.attempts_made.order_by("-started_at", "-id").defer("traceback")
         return list(AttemptSerializer(rows, many=True).data)
 
 

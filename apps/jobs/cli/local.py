@@ -81,7 +81,7 @@ class LocalDoor:
 
     def files(self, job_id: UUID | str) -> list[Json]:
         with _told():
-            files = BatchFile.objects.filter(job=self._find(job_id)).select_related("result")
+            files = BatchFile.objects.filter(job=self._find(job_id)).select_related("job", "result")
             rows: list[Json] = _plain(FileSerializer(files.order_by("position"), many=True).data)
             return rows
 

@@ -92,7 +92,7 @@ def pause_by_system(job_id: UUID, reason: str) -> None:
 def hold_paused(job_id: UUID) -> None:
     """Holds back what waits of the job, if it is paused still."""
     waiting = BatchFile.objects.filter(job=job_id, state__in=READY).order_by("id")
-    files = list(waiting.select_for_update(of=("self",)).values_list("pk", flat=True))
+    files = list(waiting.select_for_update(of=("self",), no_key=True).values_list("pk", flat=True))
     job = BatchJob.objects.select_for_update().filter(pk=job_id, state=JobState.PAUSED).first()
     if job is not None:
         BatchFile.objects.filter(pk__in=files, state__in=READY).update(is_held=True)

@@ -14,16 +14,19 @@ from django.utils import timezone
 from apps.accounts.actor import Actor
 from apps.audit.services import record
 from apps.core.errors import NotFound
-from apps.jobs.errors import JobFinished, JobUnfinished, NothingToDiscard
+from apps.core.transactions import repeated
+from apps.jobs.errors import FileRunning, JobFinished, JobUnfinished, NothingToDiscard
 from apps.jobs.models import BatchFile, BatchJob
-from apps.jobs.services import following
+from apps.jobs.services import following, reuse
 from apps.jobs.services.closing import close_if_done
 from apps.jobs.states import OPEN, JobState
 from apps.queue.doorbell import ring_on_commit
+from apps.queue.lanes import catch_up
 from apps.queue.models import Priority
 from apps.queue.states import READY, UNFINISHED, State
 
 
+@repeated
 def cancel_job(*, actor: Actor, job: BatchJob, only: Sequence[BatchFile] = ()) -> BatchJob:
     """Stops the job: waiting files at once, running ones as soon as their worker sees it.
 
@@ -52,17 +55,22 @@ def cancel_job(*, actor: Actor, job: BatchJob, only: Sequence[BatchFile] = ()) -
     return job
 
 
+@repeated
 def pause_job(
     *, actor: Actor, job: BatchJob, reason: str = "", only: Sequence[BatchFile] = ()
 ) -> BatchJob:
     """Starts nothing more of the job until it is resumed; what runs goes on. Twice is once.
 
-    Raises Forbidden, or JobFinished when nothing waits or runs.
+    Raises Forbidden, JobFinished when nothing waits or runs, or FileRunning for files of `only`
+    that run: they cannot be held by themselves.
     """
     actor.require("update", "jobs", created_by_id=job.created_by_id)
     with transaction.atomic():
         files = _unfinished(job, only, otherwise="There is nothing left to pause.")
-        held = _hold(files)
+        running = [file.name for file in files if file.state == State.RUNNING]
+        if only and running:
+            raise FileRunning(f"{running[0]} is being read. Cancel it, or wait for its end.")
+        held = _hold(files, by_themselves=bool(only))
         if not only:
             _note_pause(job, actor, reason)
         else:
@@ -73,10 +81,14 @@ def pause_job(
     return job
 
 
-def _hold(files: Sequence[BatchFile]) -> list[UUID]:
-    """Holds back those of the locked `files` that wait; which these are."""
+def _hold(files: Sequence[BatchFile], *, by_themselves: bool) -> list[UUID]:
+    """Holds back those of the locked `files` that wait; which these are.
+
+    One that is paused by itself waits for nobody: else it would go on with the file it waits for.
+    """
     held = [file.pk for file in files if file.state in READY]
-    _rows(files).filter(state__in=READY).update(is_held=True)
+    alone = {"waits_for": None} if by_themselves else {}
+    _rows(files).filter(state__in=READY).update(is_held=True, **alone)
     return held
 
 
@@ -91,6 +103,7 @@ def _note_pause(job: BatchJob, actor: Actor, reason: str) -> None:
     )
 
 
+@repeated
 def resume_job(*, actor: Actor, job: BatchJob, only: Sequence[BatchFile] = ()) -> BatchJob:
     """Goes on with a paused job, or with paused files of one. Twice is once.
 
@@ -98,21 +111,31 @@ def resume_job(*, actor: Actor, job: BatchJob, only: Sequence[BatchFile] = ()) -
     """
     actor.require("update", "jobs", created_by_id=job.created_by_id)
     with transaction.atomic():
+        reuse.lock_bytes(BatchFile.objects.ready().filter(job=job, is_held=True))
         files = _unfinished(job, only, otherwise="There is nothing left to resume.")
         waiting = [file for file in files if file.state in READY and file.is_held]
         own = following.wait_for_likes([file for file in waiting if not file.waits_for_id])
-        _rows(own).update(is_held=False)
         # The leader of a follower may be held as well, and stay so.
         following.follow_up_on_commit(*{file.waits_for_id for file in waiting if file.waits_for_id})
         lanes = [file.lane for file in own]
         if not only:
             _end_pause(job)
         touch(job)
+        _let_go(job, own)
         for lane in set(lanes):
             ring_on_commit(lane, lanes.count(lane))
         note(actor, job, "job.resume", only)
         job.refresh_from_db()
     return job
+
+
+def _let_go(job: BatchJob, files: Sequence[BatchFile]) -> None:
+    """Each goes on from its place in line, or from where the line is now. Last of the writes: it
+    holds places in line, for which others wait."""
+    for lane, priority in sorted({(file.lane, file.priority) for file in files}):
+        rows = _rows([file for file in files if (file.lane, file.priority) == (lane, priority)])
+        catch_up(rows, organization=job.organization, lane=lane, priority=priority)
+    _rows(files).update(is_held=False)
 
 
 def _end_pause(job: BatchJob) -> None:
@@ -132,6 +155,7 @@ def _end_pause(job: BatchJob) -> None:
     )
 
 
+@repeated
 def prioritize_job(
     *, actor: Actor, job: BatchJob, priority: Priority, only: Sequence[BatchFile] = ()
 ) -> BatchJob:

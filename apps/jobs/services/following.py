@@ -6,7 +6,7 @@ those who wait for it, who starts to wait looks whether it has ended, and the sw
 whom nobody saw to.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -25,15 +25,13 @@ from apps.queue.states import READY, State
 REPAIR_BATCH = 200
 
 
-def wait_for_likes(
-    files: Sequence[BatchFile], *, but_of: BatchJob | None = None
-) -> list[BatchFile]:
+def wait_for_likes(files: Sequence[BatchFile], *, but_of: Collection[UUID] = ()) -> list[BatchFile]:
     """Of stored files that are about to be read, those that need to be: the others wait for their
-    like, which was read or is going to be (of new ones the next in line); for none of `but_of`,
-    which is about to go. The files are locked, and of one organization."""
-    known = {key: like for key, like in likes_of(files).items() if like.job_id != _pk(but_of)}
+    like, which was read or is going to be (of new ones the next in line); for none of the jobs
+    `but_of`, which are about to go. The files are locked, and of one organization."""
+    known = {key: like for key, like in likes_of(files).items() if like.job_id not in but_of}
     followers = []
-    for file in sorted(files, key=lambda file: (file.priority, file.fair_rank, file.pk)):
+    for file in sorted(files, key=_place):
         if file.work_key and known.setdefault(file.work_key, file) is not file:
             file.waits_for, file.is_held = known[file.work_key], True
             followers.append(file)
@@ -43,8 +41,9 @@ def wait_for_likes(
     return [file for file in files if file not in followers]
 
 
-def _pk(job: BatchJob | None) -> UUID | None:
-    return job.pk if job else None
+def _place(file: BatchFile) -> tuple[int, float, UUID]:
+    """In line: who comes first leads."""
+    return (file.priority, file.fair_rank, file.pk)
 
 
 def _leaders_of(files: Iterable[BatchFile]) -> set[UUID]:
@@ -135,9 +134,10 @@ def _become_duplicate(pk: UUID, leader: BatchFile) -> bool:
 
 
 @transaction.atomic
-def _let_one_go(leader_id: UUID, *, but_of: BatchJob | None = None) -> int:
+def _let_one_go(leader_id: UUID, *, but_of: Collection[UUID] = ()) -> int:
     """The first of those who wait for a leader which did not succeed, or is held, is read itself;
-    the others, and a held leader too, wait for it."""
+    the others wait for it, and a leader whose job is paused too. One that is paused by itself waits
+    for whoever resumes it."""
     # Who submits the same bytes at this moment sees the one that is let go, or is seen.
     contents = BatchFile.objects.filter(pk=leader_id).values("content")
     list(Blob.objects.select_for_update(no_key=True).filter(pk__in=contents))
@@ -151,7 +151,7 @@ def _let_one_go(leader_id: UUID, *, but_of: BatchJob | None = None) -> int:
     if leader.state in READY and leader.waits_for_id:  # it gave its place away before they came
         return _wait_for(leader.waits_for_id, files)
     paused = _paused_jobs(files)
-    first = min(files, key=lambda f: (f.job_id in paused, f.priority, f.fair_rank, f.pk))
+    first = min(files, key=lambda file: (file.job_id in paused, _place(file)))
     if leader.state in READY and first.job_id in paused:
         return 0  # nothing would be gained
     if wait_for_likes([first], but_of=but_of):
@@ -161,7 +161,8 @@ def _let_one_go(leader_id: UUID, *, but_of: BatchJob | None = None) -> int:
     else:  # somebody brought the same bytes meanwhile
         assert first.waits_for_id is not None
         new_leader_id = first.waits_for_id
-    BatchFile.objects.ready().filter(pk=leader_id, is_held=True).update(waits_for=new_leader_id)
+    held = BatchFile.objects.ready().filter(pk=leader_id, is_held=True)
+    held.filter(job__state=JobState.PAUSED).update(waits_for=new_leader_id)
     _wait_for(new_leader_id, [file for file in files if file is not first])
     return 1
 
@@ -177,11 +178,12 @@ def _paused_jobs(files: Iterable[BatchFile]) -> set[UUID]:
     return set(paused.values_list("pk", flat=True))
 
 
-def let_go_of(job: BatchJob) -> None:
-    """Nobody waits for a file of `job` any more: it is about to go. In the caller's transaction."""
-    waiting = _followers().filter(waits_for__job=job).exclude(job=job)
+def let_go_of(jobs: Collection[UUID]) -> None:
+    """Nobody waits for a file of `jobs` any more: they are about to go, all of them together. In
+    the caller's transaction."""
+    waiting = _followers().filter(waits_for__job__in=jobs).exclude(job__in=jobs)
     for leader_id in set(waiting.values_list("waits_for_id", flat=True)):
-        _let_one_go(leader_id, but_of=job)
+        _let_one_go(leader_id, but_of=jobs)
 
 
 def raise_leaders_on_commit(rows: Iterable[BatchFile]) -> None:

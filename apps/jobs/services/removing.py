@@ -8,12 +8,16 @@ from django.db import transaction
 
 from apps.accounts.actor import Actor
 from apps.core.errors import NotFound
+from apps.core.transactions import repeated
 from apps.jobs import storage
 from apps.jobs.errors import JobUnfinished
 from apps.jobs.models import BatchFile, BatchJob, Blob, Checkpoint, FileResult
 from apps.jobs.services import following
 from apps.jobs.services.controlling import note
 from apps.jobs.states import CLOSED
+
+UNFINISHED = "Cancel the job first, or wait for it to finish."
+UNLINKED_TOGETHER = 500
 
 
 @dataclass(frozen=True)
@@ -24,20 +28,40 @@ class Removed:
     blobs: frozenset[int]
 
 
+@repeated
 def delete_job(*, actor: Actor, job: BatchJob) -> None:
     """Deletes the job, its files, results, and bytes that nothing else uses.
 
     Raises Forbidden, or JobUnfinished while any file waits or runs.
     """
     actor.require("delete", "jobs", created_by_id=job.created_by_id)
+    # Before any lock, too: bytes are locked before files, and who ends a file of the job that
+    # others were found in has it the other way round.
+    if BatchJob.objects.open().filter(pk=job.pk).exists():
+        raise JobUnfinished(UNFINISHED)
+    unlink_duplicates([job.pk])
     with transaction.atomic():
         found = lock_to_remove([job.pk])
         if not found:
             raise NotFound("There is no such job.")
         if found[0].state not in CLOSED:
-            raise JobUnfinished("Cancel the job first, or wait for it to finish.")
+            raise JobUnfinished(UNFINISHED)
         storage.release_on_commit(set(remove_jobs(found).blobs))
         note(actor, job, "job.delete", name=job.name, files=job.total)
+
+
+def unlink_duplicates(ids: Sequence[UUID]) -> None:
+    """Lets go of files elsewhere that have the result of one of these jobs', where they are many:
+    in slices, each a short transaction of its own, before the jobs go. The rest goes with them.
+
+    They keep the result. Jobs that stay after all are no worse off: only the link is gone.
+    """
+    linked = BatchFile.objects.filter(duplicate_of__job__in=ids).exclude(job__in=ids)
+    while len(linked.values_list("pk")[: UNLINKED_TOGETHER + 1]) > UNLINKED_TOGETHER:
+        with transaction.atomic():
+            rows = linked.select_for_update(of=("self",), no_key=True).order_by("pk")
+            some = list(rows.values_list("pk", flat=True)[:UNLINKED_TOGETHER])
+            BatchFile.objects.filter(pk__in=some).update(duplicate_of=None)
 
 
 def lock_to_remove(ids: Sequence[UUID]) -> list[BatchJob]:
@@ -58,8 +82,7 @@ def lock_to_remove(ids: Sequence[UUID]) -> list[BatchJob]:
 def remove_jobs(jobs: Iterable[BatchJob]) -> Removed:
     """Deletes closed jobs that `lock_to_remove` has locked. In the caller's transaction."""
     jobs = list(jobs)
-    for job in jobs:
-        following.let_go_of(job)
+    following.let_go_of({job.pk for job in jobs})
     count = BatchFile.objects.filter(job__in=jobs).count()
     blobs = _blobs_of(jobs)
     BatchJob.objects.filter(pk__in=[job.pk for job in jobs]).delete()

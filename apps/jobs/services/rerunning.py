@@ -7,16 +7,17 @@ from django.db.models import Exists, F, OuterRef, Q
 from django.db.models.functions import Now
 
 from apps.accounts.actor import Actor
+from apps.core.transactions import repeated
 from apps.jobs import storage
 from apps.jobs.errors import JobUnfinished, NothingToRetry
 from apps.jobs.models import BatchFile, BatchJob, Checkpoint
 from apps.jobs.operations import lane_of
-from apps.jobs.services import following
+from apps.jobs.services import following, reuse
 from apps.jobs.services.controlling import locked, note
 from apps.jobs.services.submitting import ranks_for
-from apps.jobs.states import CLOSED, COUNTERS, DUPLICATE, JobState
+from apps.jobs.states import CLOSED, COUNTERS, DUPLICATE, REJECTED, JobState
 from apps.queue.doorbell import ring_on_commit
-from apps.queue.states import State
+from apps.queue.states import UNFINISHED, State
 
 REQUEUE = "job.requeue"
 ALL = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED, State.QUARANTINED, DUPLICATE})
@@ -51,6 +52,7 @@ def requeue_job(*, actor: Actor, job: BatchJob, only: Sequence[BatchFile] = ()) 
     return _run_again(actor, job, only, REQUEUE, states=states, nothing=nothing)
 
 
+@repeated
 def _run_again(
     actor: Actor,
     job: BatchJob,
@@ -68,10 +70,11 @@ def _run_again(
     if only:
         chosen = chosen.filter(pk__in=[file.pk for file in only])
     with transaction.atomic():
+        reuse.lock_bytes(chosen)
         files = list(chosen.select_for_update(of=("self",), no_key=True).order_by("id"))
         current = locked(job)
         if len(files) < len(only):
-            raise NothingToRetry(_why_not(only, files))
+            raise NothingToRetry(_why_not(action, only, files))
         if current.state not in CLOSED:
             raise JobUnfinished("Wait for the job to finish, or cancel it first.")
         if not files:
@@ -86,12 +89,18 @@ def _run_again(
     return job
 
 
-def _why_not(only: Sequence[BatchFile], files: list[BatchFile]) -> str:
+def _why_not(action: str, only: Sequence[BatchFile], files: list[BatchFile]) -> str:
     """Why the first of `only` that is not among `files` cannot be run again."""
-    state = next(file.state for file in only if file not in files)
-    if state == State.QUARANTINED:
+    file = next(file for file in only if file not in files)
+    if file.state == State.QUARANTINED:
         return "The file is quarantined: an owner or admin of the organization can run it again."
-    return f"The file is {state}: only failed and cancelled ones can be run again."
+    if file.state in UNFINISHED:
+        return f"The file is {file.state}: wait for its end, or cancel it."
+    if file.state == REJECTED:
+        return "The file was refused at the door: submit it again."
+    if action == REQUEUE:
+        return "What was in the file runs again by itself: the file was opened already."
+    return f"The file is {file.state}: only failed and cancelled ones can be run again."
 
 
 def _reopen(job: BatchJob, files: list[BatchFile]) -> None:

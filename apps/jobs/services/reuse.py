@@ -71,6 +71,13 @@ def find_originals(job: BatchJob, rows: Sequence[BatchFile]) -> None:
             known[row.work_key] = row
 
 
+def lock_bytes(files: QuerySet[BatchFile]) -> None:
+    """Before the files themselves are locked, and wait for their like: who deletes that one has the
+    same bytes locked. Else a file could wait for one that is about to go, and be held for ever."""
+    contents = Blob.objects.select_for_update(no_key=True).filter(pk__in=files.values("content"))
+    list(contents.order_by("sha256").values_list("pk"))
+
+
 def likes_of(files: Sequence[BatchFile]) -> dict[str, BatchFile]:
     """By work key, other files of the organization that were read, with their `result`, or that are
     about to be. The bytes of the results stay until the transaction ends."""

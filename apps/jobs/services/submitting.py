@@ -11,7 +11,7 @@ from django.db.models.functions import Now
 
 from apps.accounts.actor import Actor
 from apps.core.errors import FieldError
-from apps.core.sealing import seal, unseal
+from apps.core.sealing import Unsealable, seal, unseal
 from apps.jobs import storage
 from apps.jobs.errors import AllRejected, IdempotencyMismatch, NoFiles
 from apps.jobs.models import BatchFile, BatchJob, IdempotencyKey
@@ -114,6 +114,15 @@ def is_waiting(row: BatchFile) -> bool:
 
 def sealed(password: str) -> str:
     return seal(password, purpose=PASSWORD) if password else ""
+
+
+def password_of(job: BatchJob) -> str:
+    """What opens its documents, to be hidden where it may have come out; "" where there is none,
+    or none can be read any more."""
+    try:
+        return options_of(job).password
+    except Unsealable:
+        return ""
 
 
 def options_of(job: BatchJob) -> Options:

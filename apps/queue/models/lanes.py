@@ -10,6 +10,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from apps.accounts.models import Organization
+from apps.queue.models.rows import Priority
 
 
 class Lane(models.Model):
@@ -86,15 +87,19 @@ class Pause(models.Model):
 
 
 class FairShare(models.Model):
-    """The rank that an organization's latest row of a lane was given (start-time fair queuing)."""
+    """The rank that an organization's latest row of a lane and priority was given (start-time fair
+    queuing): each priority is a line of its own."""
 
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE)
     lane = models.CharField(max_length=16)
+    priority = models.SmallIntegerField(choices=Priority, default=Priority.NORMAL)
     last_rank = models.FloatField(default=0)
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["lane", "organization"], name="one_share_per_lane")
+            models.UniqueConstraint(
+                fields=["lane", "organization", "priority"], name="one_share_per_line"
+            )
         ]
 
     def __str__(self) -> str:

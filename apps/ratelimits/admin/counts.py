@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.core.admin import ReadOnly
-from apps.core.errors import InvalidInput
+from apps.core.errors import InvalidInput, Unavailable
 from apps.ratelimits import inspection
 from apps.ratelimits.abuse import REFUSALS
 from apps.ratelimits.admin.charts import OUTCOMES, SPANS, charts
@@ -96,10 +96,7 @@ class CountsAdmin(ReadOnly):
             messages.error(request, str(error))
             return redirect(COUNTS)
         if request.method == "POST":
-            by = cast(User, request.user)
-            done = inspection.reset(by=by, whom=whom, name=data["limiter"], reason=data["reason"])
-            told = ", ".join(done) or "nothing, for none of it counts them"
-            messages.success(request, f"Begun anew for {whom.name}: {told}.")
+            _reset(request, whom, data["limiter"], data["reason"])
             return redirect(reverse(COUNTS, query={"who": data["who"]}))
         context = {
             **self.admin_site.each_context(request),
@@ -110,8 +107,21 @@ class CountsAdmin(ReadOnly):
             "limiter": data["limiter"],
             "who": data["who"],
             "is_away": inspection.refused_now() is None,
+            "has_redis": store().redis is not None,
         }
         return TemplateResponse(request, "admin/ratelimits/reset.html", context)
+
+
+def _reset(request: HttpRequest, whom: Whom, name: str, reason: str) -> None:
+    """Does it, and tells what came of it."""
+    by = cast(User, request.user)
+    try:
+        done = inspection.reset(by=by, whom=whom, name=name, reason=reason)
+    except Unavailable as error:
+        messages.error(request, f"Nothing was reset. {error}")
+        return
+    told = ", ".join(done) or "nothing, for none of it counts them"
+    messages.success(request, f"Begun anew for {whom.name}: {told}.")
 
 
 def _found(who: str) -> dict[str, Any]:

@@ -101,3 +101,11 @@ def test_arguments_that_do_not_go_together(
     assert told in answer.err
     job.refresh_from_db()
     assert (job.state, job.priority, job.is_kept) == ("queued", 5, False)
+
+
+def test_files_of_a_job_cost_no_more_queries(
+    run: Run, alice: User, acme: Organization, django_assert_max_num_queries: Any
+) -> None:
+    job = submit(acme, *(f"text {number}" for number in range(20)))
+    with django_assert_max_num_queries(14):
+        assert run("jobs", job.pk, "--user", alice.email).code == 0

@@ -5,6 +5,7 @@ from datetime import timedelta
 from unittest.mock import patch
 
 import pytest
+from django.contrib.auth.models import Permission
 from django.utils import timezone
 
 from apps.accounts.models import Organization, User
@@ -57,6 +58,27 @@ def test_it_queues_and_says_what(run: Run, root: User, acme: Organization) -> No
     assert AuditEntry.objects.get(action="job.cancel").actor_name == root.email
 
 
+@pytest.mark.parametrize(("reply", "is_asked_for"), [("y", True), ("YES", True), ("", False)])
+def test_the_question_is_no_part_of_the_answer(
+    run: Run,
+    root: User,
+    acme: Organization,
+    monkeypatch: pytest.MonkeyPatch,
+    reply: str,
+    is_asked_for: bool,
+) -> None:
+    submit(acme, "text")
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("builtins.input", lambda *_: reply)
+    answer = run("bulk", "cancel", "--json")
+    assert "Cancel: 1 job? [y/N]" in answer.err
+    assert WorkItem.objects.exists() is is_asked_for
+    if is_asked_for:
+        assert json.loads(answer.out)["total"] == 1
+    else:
+        assert (answer.out, answer.code) == ("", 2)
+
+
 def test_it_waits_and_tells_what_came_of_it(run: Run, root: User, acme: Organization) -> None:
     submit(acme, "text")
     read_next()
@@ -93,6 +115,18 @@ def test_by_time_and_priority(run: Run, root: User, acme: Organization) -> None:
     answer = run("bulk", "keep", "--created-after", day, "--priority", "high", "--dry-run")
     assert answer.out.startswith(f"Keep: 0 jobs, priority high, created after {day[:10]}")
     assert not BatchJob.objects.get(pk=new.pk).is_kept
+    answer = run("bulk", "keep", "--created-after", day, "--dry-run")
+    assert answer.out.startswith(f"Keep: 1 job, created after {day[:10]}")
+
+
+def test_the_permission_alone_makes_nobody_an_operator(
+    run: Run, root: User, acme: Organization, bob: User
+) -> None:
+    submit(acme, "text")
+    bob.user_permissions.add(Permission.objects.get(codename="change_batchjob"))
+    answer = run("bulk", "cancel", "--user", bob.email, "--yes")
+    assert (answer.code, WorkItem.objects.count()) == (2, 0)
+    assert "bob@example.com may not do this" in answer.err
 
 
 @pytest.mark.parametrize(
@@ -105,6 +139,7 @@ def test_by_time_and_priority(run: Run, root: User, acme: Organization) -> None:
         (["cancel", "--user", "bob@example.com", "--yes"], "bob@example.com may not do this"),
         (["cancel", "--user", "nobody@example.com", "--yes"], "There is no active user"),
         (["cancel", "--state", "failed", "--yes"], "Nothing matches any more."),
+        (["cancel", "--reason", "x" * 201, "--yes"], "reason takes at most 200 characters."),
         (["cancel", "--created-before", "soon"], "a time such as 2026-01-31"),
     ],
 )

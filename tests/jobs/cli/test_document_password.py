@@ -11,6 +11,8 @@ from apps.jobs.models import BatchJob
 from apps.jobs.services import options_of
 from tests.jobs.cli.conftest import Run
 
+pytestmark = pytest.mark.once
+
 Inbox = Callable[..., Path]
 
 VARIABLE = "DOCMILL_DOCUMENT_PASSWORD"

@@ -4,6 +4,8 @@ import pytest
 
 from apps.jobs.cli.multipart import CHUNK_BYTES, FileChanged, Form
 
+pytestmark = pytest.mark.once
+
 
 @pytest.mark.parametrize("sizes", [[], [0], [1, CHUNK_BYTES, CHUNK_BYTES + 1], [5_000_000]])
 def test_the_length_is_what_is_sent_and_memory_stays_flat(tmp_path: Path, sizes: list[int]) -> None:

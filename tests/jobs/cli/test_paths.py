@@ -5,6 +5,8 @@ import pytest
 
 from apps.jobs.cli.paths import BadPath, batches, pick
 
+pytestmark = pytest.mark.once
+
 
 def make(folder: Path, *names: str) -> list[Path]:
     paths = [folder / name for name in names]

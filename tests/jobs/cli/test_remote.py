@@ -17,6 +17,8 @@ from apps.jobs.cli.remote import RemoteDoor
 from apps.jobs.models import BatchFile, BatchJob, IdempotencyKey
 from tests.jobs.cli.conftest import Run
 
+pytestmark = pytest.mark.once
+
 CLOSE = b""
 """What a bad way answers: the connection ends without a word."""
 SWALLOW = None

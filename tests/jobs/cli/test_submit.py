@@ -21,6 +21,8 @@ from apps.queue.models import Priority
 from tests.jobs.cli.conftest import Run
 from tests.processes import Process
 
+pytestmark = pytest.mark.once
+
 Inbox = Callable[..., Path]
 Manage = Callable[..., Process]
 

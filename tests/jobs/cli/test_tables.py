@@ -5,6 +5,8 @@ import pytest
 
 from apps.jobs.cli.tables import age, files_table, fitted, jobs_table, visible, width
 
+pytestmark = pytest.mark.once
+
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
 

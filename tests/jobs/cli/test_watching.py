@@ -15,6 +15,8 @@ from apps.jobs.models import BatchJob
 from apps.queue import worker
 from tests.batches import submit
 
+pytestmark = pytest.mark.once
+
 COUNTS = ("queued", "running", "retry_wait", "succeeded", "failed")
 ENDS = ("quarantined", "cancelled", "rejected")
 

@@ -18,6 +18,7 @@ from apps.accounts.models import User
 from apps.core.errors import DocmillError
 from apps.jobs import bulk
 from apps.jobs.admin.bulk import matching_for
+from apps.jobs.changes import clean_reason
 from apps.jobs.cli.arguments import undone
 from apps.jobs.cli.doors import Away
 from apps.jobs.cli.local import NoSuchUser, find_user
@@ -88,17 +89,19 @@ again when its turn comes.
         matching = _matching(of, user, options)
         shown = bulk.preview(matching)
         if options["dry_run"]:
-            self._show(verb, matching, shown, as_json=options["json"])
+            told = self._preview(verb, matching, shown, as_json=options["json"])
+            self.stdout.write(told)
             return
         if not (options["yes"] or self._agrees(verb, matching, shown)):
             raise undone("Nothing was done.")
         try:
             most = None if shown.has_more else shown.count
+            reason = clean_reason(options["reason"])
             item = bulk.request_bulk(
-                by=user, verb=verb, matching=matching, reason=options["reason"], at_most=most
+                by=user, verb=verb, matching=matching, reason=reason, at_most=most
             )
-        except DocmillError as reason:
-            raise undone(str(reason)) from reason
+        except DocmillError as error:
+            raise undone(str(error)) from error
         if options["wait"]:
             item = self._wait(item)
         self._tell(item, as_json=options["json"])
@@ -106,15 +109,17 @@ again when its turn comes.
             sys.exit(1)
 
     def _agrees(self, verb: Verb, matching: bulk.Matching, shown: bulk.Preview) -> bool:
-        """Asks on a terminal. Raises CommandError where nobody can be asked."""
+        """Asks on a terminal, away from what programs read. Raises CommandError where nobody can
+        be asked."""
         if not sys.stdin.isatty():
             raise undone("Nobody can be asked here: give --yes, or --dry-run to see what is meant.")
-        self._show(verb, matching, shown, as_json=False)
-        return input(f"{verb.label}: {_number(matching, shown)}? [y/N] ").strip().lower() == "y"
+        self.stderr.write(self._preview(verb, matching, shown, as_json=False), str)
+        self.stderr.write(f"{verb.label}: {_number(matching, shown)}? [y/N] ", str, ending="")
+        return input().strip().lower() in ("y", "yes")
 
-    def _show(
+    def _preview(
         self, verb: Verb, matching: bulk.Matching, shown: bulk.Preview, *, as_json: bool
-    ) -> None:
+    ) -> str:
         if as_json:
             told = {
                 "operation": verb.name,
@@ -124,15 +129,16 @@ again when its turn comes.
                 "has_more": shown.has_more,
                 "states": dict(shown.states),
                 "organizations": dict(shown.organizations),
+                "of_others": shown.elsewhere,
                 "first": [str(row.pk) for row in shown.first],
             }
-            self.stdout.write(json.dumps(told, indent=2))
-            return
+            return json.dumps(told, indent=2)
         lines = [f"{verb.label}: {_number(matching, shown)}, {bulk.in_words(matching.filters)}"]
         lines += [f"  {count:>6}  {state}" for state, count in shown.states]
         lines += [f"  {count:>6}  of {name}" for name, count in shown.organizations]
+        lines += [f"  {shown.elsewhere:>6}  of others"] if shown.elsewhere else []
         lines.append(verb.effect)
-        self.stdout.write("\n".join([visible(line) for line in lines]))
+        return "\n".join([visible(line) for line in lines])
 
     def _wait(self, item: WorkItem) -> WorkItem:
         if not live_slots(LANE):

@@ -21,8 +21,8 @@ from apps.jobs.models import BatchJob
 
 class Command(BaseCommand):
     help = """Remove jobs whose time is over, with all that only they use, and what else is too old:
-idempotency keys, sessions, uploads that never finished. Beat does it by itself every hour; jobs
-that have not ended, or that somebody keeps, stay.
+idempotency keys, sessions, bulk actions, uploads that never finished. Beat does it by itself every
+hour; jobs that have not ended, or that somebody keeps, stay.
 
   manage.py cleanup --dry-run
   manage.py cleanup --older-than 7 --organization 019f3c1e-5a70-7c55-b0b4-6f5a1c0e9d21
@@ -42,7 +42,7 @@ that have not ended, or that somebody keeps, stay.
         )
         parser.add_argument("--limit", type=_whole, metavar="N", help="at most so many jobs")
         parser.add_argument(
-            "--no-input", action="store_true", help="do not ask before --older-than removes"
+            "--yes", action="store_true", help="do not ask before --older-than removes"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -73,9 +73,13 @@ that have not ended, or that somebody keeps, stay.
         return jobs.filter(organization=options["organization"])
 
     def _confirm(self, jobs: QuerySet[BatchJob], options: dict[str, Any]) -> None:
-        """Asks where somebody sits at a terminal and more goes than was promised to."""
-        if options["older_than"] is None or options["no_input"] or not sys.stdin.isatty():
+        """Asks where more goes than was promised to. Raises CommandError where nobody says yes."""
+        if options["older_than"] is None or options["yes"]:
             return
+        if not sys.stdin.isatty():
+            raise CommandError(
+                "Nobody can be asked here: give --yes, or --dry-run to see what would go."
+            )
         gone = cleanup.would_go(jobs)
         if not gone.jobs:
             return
@@ -90,18 +94,22 @@ def _remove(jobs: QuerySet[BatchJob], limit: int | None, *, total: int) -> clean
         return cleanup.remove(jobs, limit=limit, tell=lambda part: bar.update(part.jobs))
 
 
+OTHERS = ("idempotency_keys", "sessions", "work_items", "uploads")
+
+
 def _others(is_dry: bool) -> dict[str, int]:
     """What is removed beside jobs, or would be."""
-    keys, sessions = cleanup.old_keys(), cleanup.old_sessions()
+    keys, sessions, work = cleanup.old_keys(), cleanup.old_sessions(), cleanup.old_work()
     if is_dry:
-        found = (keys.count(), sessions.count(), len(storage.stale_uploads()))
+        found = (keys.count(), sessions.count(), work.count(), len(storage.stale_uploads()))
     else:
         found = (
             cleanup.remove_rows(keys),
             cleanup.remove_rows(sessions),
+            cleanup.remove_work(work),
             storage.remove_stale_uploads(),
         )
-    return dict(zip(("idempotency_keys", "sessions", "uploads"), found, strict=True))
+    return dict(zip(OTHERS, found, strict=True))
 
 
 def _sentence(told: dict[str, int], *, is_dry: bool) -> str:
@@ -110,6 +118,7 @@ def _sentence(told: dict[str, int], *, is_dry: bool) -> str:
         "files": "file",
         "idempotency_keys": "idempotency key",
         "sessions": "session",
+        "work_items": "bulk action",
         "uploads": "unfinished upload",
     }
     parts = [

@@ -25,8 +25,8 @@ class Command(BaseCommand):
   manage.py queue pause --lane ocr --reason "The disk is being exchanged"
   manage.py queue resume --lane ocr
 
-Nothing new starts of what is paused; what runs goes on to its end. Without --lane it is every
-lane, without --organization all of them.
+No file of what is paused starts; what runs goes on to its end. Bulk actions and other background
+work are not held back. Without --lane it is every lane, without --organization all of them.
 """
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:

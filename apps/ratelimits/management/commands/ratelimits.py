@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 from apps.accounts.models import User
-from apps.core.errors import InvalidInput
+from apps.core.errors import InvalidInput, Unavailable
 from apps.ratelimits import inspection, screens
 from apps.ratelimits.limiters import TABLE, limiters
 from apps.ratelimits.models import RateLimitRule
@@ -59,8 +59,8 @@ log. What takes something from somebody is asked for first; --yes answers, --dry
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             told = options["run"](options)
-        except InvalidInput as error:
-            raise CommandError(str(error)) from None
+        except (InvalidInput, Unavailable) as error:
+            raise CommandError(f"{error} Nothing was changed.") from None
         self.stdout.write(screens.as_json(told) if options["json"] else screens.as_text(told))
         if inspection.is_off():
             self.stderr.write("Limits are off: ENABLE_RATE_LIMITING=false.", self.style.WARNING)
