@@ -334,6 +334,8 @@ ENABLE_RATE_LIMITING = env.bool("ENABLE_RATE_LIMITING", default=True)
 # each process by itself.
 LIMITS_REDIS_URL = env("LIMITS_REDIS_URL", default="") or REDIS_URL
 LIMITS_FAIL_CLOSED = env.list("LIMITS_FAIL_CLOSED", default=[])
+# An address that is refused again and again is blocked by a rule, which an operator can remove.
+LIMITS_BLOCK_ABUSE = env.bool("LIMITS_BLOCK_ABUSE", default=False)
 LIMIT_AUTH = env("LIMIT_AUTH", default="5/15min")
 LIMIT_API = env("LIMIT_API", default="20/s, 100/min, 1000/h")
 LIMIT_LIVE = env("LIMIT_LIVE", default="120/min")
@@ -449,6 +451,15 @@ CELERY_BEAT_SCHEDULE = {
         "options": {
             "label": "Count what ended",
             "does": "Adds up the attempts of each minute for the charts of the board.",
+        },
+    },
+    "count_limits": {
+        "task": "apps.ratelimits.statistics.fold",
+        "schedule": 60.0,
+        "options": {
+            "label": "Count limits",
+            "does": "Keeps what the limits allowed and refused for the charts, and forgets rules "
+            "that ended long ago.",
         },
     },
     "cleanup": {

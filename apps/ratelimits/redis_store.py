@@ -5,6 +5,7 @@ must evict nothing (`noeviction`): a log that is gone is a new budget.
 """
 
 import struct
+import time
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from hashlib import sha1
@@ -24,6 +25,10 @@ PREFIX = "docmill:limits:"
 """Begins every key of the limits in Redis."""
 STAMP = f"{PREFIX}stamp"
 """The number of the rules' last change."""
+STAMP_SECONDS = 86_400
+"""When it is gone, whoever misses it puts there what it knows."""
+REFUSED = f"{PREFIX}refused"
+"""The keys that were refused last, by when there is room for them again."""
 PROBE = f"{PREFIX}probe"
 CONNECT_SECONDS = 0.08
 ANSWER_SECONDS = 0.15
@@ -98,7 +103,39 @@ class RedisStore:
 
     def forget(self, keys: Sequence[str]) -> None:
         """The counts of these keys begin anew."""
-        self.client.unlink(*[PREFIX + key for key in keys])
+        names = [PREFIX + key for key in keys]
+        with self.client.pipeline(transaction=False) as pipe:
+            pipe.unlink(*names)
+            pipe.zrem(REFUSED, *names)
+            pipe.execute()
+
+    def refused(self, most: int) -> list[tuple[str, float]]:
+        """Up to `most` keys that have no room now, and when they have (Unix seconds)."""
+        now = time.time() * 1000
+        found: Any = self.client.zrange(
+            REFUSED, "+inf", now, desc=True, byscore=True, offset=0, num=most, withscores=True
+        )
+        return [(key.decode().removeprefix(PREFIX), until / 1000) for key, until in found]
+
+    def statistics(self, minutes: Sequence[int]) -> list[dict[str, int]]:
+        """Of each of `minutes` (Unix time / 60): `limiter:outcome` -> how often."""
+        with self.client.pipeline(transaction=False) as pipe:
+            for minute in minutes:
+                pipe.hgetall(statistics_key(minute))
+            counted = pipe.execute()
+        return [{name.decode(): int(n) for name, n in each.items()} for each in counted]
+
+    def stamp(self, *, or_else: str) -> str:
+        """The number of the rules' last change; `or_else` from now on where there is none."""
+        found = self.client.get(STAMP)
+        if found is None:
+            self.client.set(STAMP, or_else, nx=True, ex=STAMP_SECONDS)
+            found = self.client.get(STAMP)
+        return found.decode() if isinstance(found, bytes) else or_else
+
+    def restamp(self, stamp: str) -> None:
+        """The rules have changed."""
+        self.client.set(STAMP, stamp, ex=STAMP_SECONDS)
 
     def probe(self) -> None:
         """Raises unless Redis takes a write: one that is full or read-only answers a ping too."""

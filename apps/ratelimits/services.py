@@ -13,7 +13,7 @@ from django.db import transaction
 from apps.accounts.models import User
 from apps.audit import services as audit
 from apps.core.errors import Unavailable
-from apps.ratelimits import rulebook
+from apps.ratelimits import abuse, rulebook
 from apps.ratelimits.decision import OPEN, Decision, Part, Standing
 from apps.ratelimits.errors import TooManyRequests
 from apps.ratelimits.ledger import Ask, Source, keys_of
@@ -23,6 +23,8 @@ from apps.ratelimits.stores import store
 from apps.ratelimits.subjects import Subject
 
 Pair = tuple[str, Subject]
+SHADOW = ":shadow"
+"""Ends the key under which a rule counts that is only tried."""
 
 
 def check(
@@ -76,7 +78,7 @@ def refund(decision: Decision, *names: str) -> None:
 @transaction.atomic
 def reset_limit(
     *,
-    actor: User,
+    actor: User | None,
     name: str,
     subject: Subject,
     caller: Sequence[Subject] = (),
@@ -89,10 +91,13 @@ def reset_limit(
     the subject; its key in the store when empty. Raises Unavailable when Redis is away: there its
     counts go on.
     """
-    windows = limiter(name).windows
-    ruled = rulebook.ruling(name, (subject, *caller))
-    key = f"{name}:{subject.key}"
-    keys = dict.fromkeys(keys_of(key, windows) + keys_of(key, ruled.windows if ruled else ()))
+    subjects = (subject, *caller)
+    ruled = (rulebook.ruling(name, subjects), rulebook.shadow(name, subjects))
+    all_windows = [limiter(name).windows, *(each.windows for each in ruled if each)]
+    stems = (f"{name}:{subject.key}", f"{name}:{subject.key}{SHADOW}")
+    keys = dict.fromkeys(
+        key for stem in stems for windows in all_windows for key in keys_of(stem, windows)
+    )
     audit.record(
         organization=None,
         actor=actor,
@@ -109,6 +114,7 @@ def reset_limit(
 def _decide(pairs: Sequence[Pair], cost: int, caller: Sequence[Subject], *, hit: bool) -> Decision:
     if not settings.ENABLE_RATE_LIMITING:
         return OPEN
+    rulebook.refresh()
     asks: dict[str, Ask] = {}
     kinds: list[str] = []
     blocked: list[Part] = []
@@ -116,20 +122,53 @@ def _decide(pairs: Sequence[Pair], cost: int, caller: Sequence[Subject], *, hit:
         key = f"{name}:{subject.key}"
         limit = limiter(name)
         rule = rulebook.ruling(name, (subject, *caller))
-        windows, shadow = (rule.windows, rule.shadow) if rule else (limit.windows, False)
+        windows = rule.windows if rule else limit.windows
         if rule and rule.blocked_until and (wait_ms := _blocked_ms(rule)):
             blocked.append(Part(name, subject.kind.word, key, (), wait_ms=wait_ms))
         elif windows and key not in asks:
-            asks[key] = Ask(key, windows, cost, shadow, name, limit.fallback)
+            asks[key] = Ask(key, windows, cost, False, name, limit.fallback)
             kinds.append(subject.kind.word)
-    if blocked and hit:
-        store().note_refused([part.limiter for part in blocked])
-        asks = {}
+    if blocked:
+        return _refused(blocked, asks, kinds, hit=hit)
+    for ask, kind in _tried(pairs, cost, caller, hit=hit).items():
+        asks[ask.key] = ask
+        kinds.append(kind)
     decision = _told(list(asks.values()), kinds, hit=hit) if asks else OPEN
-    if not blocked:
-        return decision
+    if hit and not decision.allowed:
+        abuse.note(decision, (*[subject for _, subject in pairs], *caller))
+    return decision
+
+
+def _refused(blocked: list[Part], asks: dict[str, Ask], kinds: list[str], *, hit: bool) -> Decision:
+    """What a rule blocks, of which the store is asked nothing; who only looks is told the rest."""
+    decision = OPEN
+    if hit:
+        for part in blocked:
+            store().note(part.limiter, "refused")
+    elif asks:
+        decision = _told(list(asks.values()), kinds, hit=False)
     at_ms = decision.at_ms or int(time.time() * 1000)
     return Decision(False, (*blocked, *decision.parts), at_ms, decision.source)
+
+
+def _tried(
+    pairs: Sequence[Pair], cost: int, caller: Sequence[Subject], *, hit: bool
+) -> dict[Ask, str]:
+    """What rules ask that are only tried, each with its subject's kind.
+
+    Under keys of their own, beside what holds: else trying a smaller number would lift the one that
+    is in force.
+    """
+    asks: dict[Ask, str] = {}
+    for name, subject in pairs:
+        rule = rulebook.shadow(name, (subject, *caller))
+        if rule and rule.windows:
+            key = f"{name}:{subject.key}{SHADOW}"
+            ask = Ask(key, rule.windows, cost, True, name, limiter(name).fallback)
+            asks[ask] = subject.kind.word
+        elif rule and rule.blocked_until and hit:
+            store().note(name, "shadow")
+    return asks
 
 
 def _told(asks: list[Ask], kinds: list[str], *, hit: bool) -> Decision:
@@ -147,8 +186,8 @@ def _told(asks: list[Ask], kinds: list[str], *, hit: bool) -> Decision:
 
 
 def _blocked_ms(rule: Ruling) -> int:
-    """For how long a rule blocks; 0 for one that does not, or only would."""
-    return 0 if rule.shadow else max(0, int((rule.blocked_until - time.time()) * 1000))
+    """For how long a rule blocks."""
+    return max(0, int((rule.blocked_until - time.time()) * 1000))
 
 
 def _ask_again(part: Part) -> Ask:

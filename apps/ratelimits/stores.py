@@ -1,9 +1,9 @@
 """The store of this process: Redis, and what stands in for it while it is away."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 from django.conf import settings
 from django.core.signals import setting_changed
@@ -14,6 +14,8 @@ from apps.ratelimits.recent import Refusals
 from apps.ratelimits.redis_store import RedisStore
 from apps.ratelimits.standby import Standby
 from apps.ratelimits.tally import Tally
+
+T = TypeVar("T")
 
 MEMORY = "memory"
 """The LIMITS_REDIS_URL of who has no Redis."""
@@ -76,9 +78,19 @@ class LimitStore:
             return False
         return True
 
-    def note_refused(self, names: Sequence[str]) -> None:
-        """Counts what a rule refused, of which nothing was asked, in the statistics."""
-        self.tally.count([f"{name}:refused" for name in names], int(time.time() // 60))
+    def note(self, name: str, outcome: str) -> None:
+        """Counts in the statistics what a rule did of which the store was asked nothing."""
+        self.tally.count([f"{name}:{outcome}"], int(time.time() // 60))
+
+    def ask(self, work: Callable[[RedisStore], T]) -> T | None:
+        """What `work` gets from Redis; None while it is away, and where there is none."""
+        if self.redis is None or not self.breaker.is_closed():
+            return None
+        try:
+            return work(self.redis)
+        except FAILURES as error:
+            self._away(self.redis, error)
+            return None
 
     def _peek(self, asks: Sequence[Ask]) -> Answer:
         return self._ask_redis(asks, 0, hit=False) or self.standby.decide(asks, hit=False)

@@ -55,7 +55,8 @@ class Tally:
 
 
 def outcome_of(ask: Ask, wait_ms: int, answer: Answer) -> str:
-    """As `scripts/decide.lua` counts it; "" for who had room but went with one that had not."""
+    """As `scripts/decide.lua` counts it; "" for who had room but went with one that had not, and
+    for a shadow, which stands beside what is counted."""
     if wait_ms:
         return "shadow" if ask.shadow else "refused"
-    return "allowed" if answer.allowed else ""
+    return "allowed" if answer.allowed and not ask.shadow else ""

@@ -12,9 +12,10 @@ import redis
 from apps.accounts.models import User
 from apps.audit.models import AuditEntry
 from apps.core.errors import Unavailable
+from apps.ratelimits import redis_store
 from apps.ratelimits.breaker import PAUSE_SECONDS, Breaker
 from apps.ratelimits.decision import headers
-from apps.ratelimits.redis_store import RedisStore
+from apps.ratelimits.redis_store import ANSWER_SECONDS, RedisStore
 from apps.ratelimits.services import check, check_all, peek, refund, reset_limit
 from apps.ratelimits.stores import LimitStore, store
 from apps.ratelimits.subjects import EVERYTHING, Subject
@@ -27,6 +28,11 @@ FIRST_SECONDS, NEXT_SECONDS, BACK_SECONDS = 0.25, 0.005, 3.0
 @pytest.fixture(autouse=True)
 def _small(settings: Any) -> None:
     settings.LIMIT_SEARCH = "5/min"
+
+
+@pytest.fixture(autouse=True)
+def _as_impatient_as_it_is(_fresh_limits: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redis_store, "ANSWER_SECONDS", ANSWER_SECONDS)
 
 
 @pytest.fixture
@@ -70,6 +76,7 @@ def state_changes(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 @pytest.mark.once
+@pytest.mark.django_db
 @pytest.mark.parametrize("fault", [kill, freeze, fill])
 def test_away_and_back(
     valkey: Valkey,
@@ -92,6 +99,7 @@ def test_away_and_back(
 
 
 @pytest.mark.once
+@pytest.mark.django_db
 @pytest.mark.alone  # it measures milliseconds
 @pytest.mark.parametrize("fault", [kill, freeze])
 def test_one_request_waits_and_not_for_long(

@@ -84,6 +84,7 @@ class Fuzz:
         return self.random.choice([0, 1, 7, 300, 1000, 4999, 5000, 20_000, 60_000])
 
 
+@pytest.mark.once
 def test_every_answer_is_that_of_the_oracle(bench: Bench) -> None:
     fuzz = Fuzz(bench, seed=random.randrange(1_000_000))  # which pytest-randomly repeats
     for _ in range(OPERATIONS):
@@ -104,6 +105,7 @@ def test_the_database_too() -> None:
     assert fuzz.seen["refused"] > 50
 
 
+@pytest.mark.once
 def test_over_a_boundary_no_window_holds_more_than_its_limit(bench: Bench) -> None:
     """A whole budget at the end of a minute, then as much as passes, steadily."""
     ask = Ask("search:u1", (Window(40, 60),))

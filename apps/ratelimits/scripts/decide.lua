@@ -19,6 +19,7 @@ local SLICES = 64
 local NO_SLICES = rep('\0', 4 * SLICES)
 local MAX_DISTANCE = 4000000000 -- of 2^32, which is 49 days; no window is longer than 31
 local STATISTICS_SECONDS = 172800
+local REFUSED, MOST_REFUSED = 'docmill:limits:refused', 1000 -- no key of the call, for it is rare
 
 local time = call('TIME')
 local now = time[1] * 1000 + floor(time[2] / 1000)
@@ -163,6 +164,14 @@ for a = 1, n do
   asks[a] = ask
 end
 
+-- By when there is room again; of many, those that wait the longest.
+local function list_refused(name, wait)
+  call('ZADD', REFUSED, now + wait, name)
+  call('ZREMRANGEBYSCORE', REFUSED, '-inf', now)
+  call('ZREMRANGEBYRANK', REFUSED, 0, -MOST_REFUSED - 1)
+  if call('PTTL', REFUSED) < wait then call('PEXPIRE', REFUSED, wait) end
+end
+
 for a = 1, n do
   local ask = asks[a]
   local recorded = hit and allowed == 1 and ask.wait == 0
@@ -181,7 +190,8 @@ for a = 1, n do
   if hit and ask.tally ~= '' then
     if ask.wait > 0 then
       count(KEYS[key + 1], ask.tally .. (ask.shadow and ':shadow' or ':refused'), 1)
-    elseif allowed == 1 then
+      if not ask.shadow then list_refused(ask[1].key, ask.wait) end
+    elseif allowed == 1 and not ask.shadow then
       count(KEYS[key + 1], ask.tally .. ':allowed', 1)
     end
   end
