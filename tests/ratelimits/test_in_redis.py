@@ -137,7 +137,7 @@ def test_the_size_of_a_full_log(valkey: Valkey, window: Window, most: int) -> No
         bench.advance(1)
     client = bench.store.client
     assert window.limit * 4 < client.memory_usage("docmill:limits:api:u1") <= most
-    for _ in range(20):  # and it does not grow
+    for _ in range(window.limit):  # and it does not grow
         bench.advance(window.milliseconds // window.limit)
         bench.decide([ask], hit=True)
     assert client.memory_usage("docmill:limits:api:u1") <= most
@@ -235,7 +235,7 @@ def test_a_reset_is_in_force_everywhere_within_a_second_and_audited(
     reset_limit(actor=alice, name="search", subject=ALICE, told="alice", reason="asked to")
     assert check("search", ALICE).allowed
     reset_limit(actor=alice, name="search", subject=ALICE)
-    time.sleep(KEPT_SECONDS)
+    time.sleep(1)
     assert elsewhere.decide(ask, hit=True).allowed
     entry = AuditEntry.objects.filter(action="limit.reset").order_by("number")[0]
     assert (entry.target_id, entry.reason) == ("search", "asked to")
