@@ -14,6 +14,7 @@ from apps.accounts.actor import SESSION_KEY
 from apps.accounts.models import Organization, User
 from apps.accounts.roles import Role
 from apps.accounts.services import add_member, create_api_key, create_organization, create_user
+from apps.ratelimits import redis_store
 from apps.ratelimits.stores import store
 
 ApiFor = Callable[[User | str], APIClient]
@@ -39,8 +40,12 @@ def _static_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _fresh_limits() -> None:
-    """What this process remembers of limits ends with the test, as what Redis has of them does."""
+def _fresh_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What this process remembers of limits ends with the test, as what Redis has of them does.
+
+    On a busy machine Redis may answer late; tests/ratelimits/test_away.py is about that.
+    """
+    monkeypatch.setattr(redis_store, "ANSWER_SECONDS", 10.0)
     store.cache_clear()
 
 

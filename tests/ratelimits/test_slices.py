@@ -12,6 +12,7 @@ from tests.ratelimits.benches import Bench, RedisBench
 from tests.ratelimits.oracle import most_in_any
 from tests.servers import Valkey
 
+pytestmark = pytest.mark.once
 LARGE = Window(6000, 60)
 OPERATIONS = 1500
 
