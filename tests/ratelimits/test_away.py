@@ -13,7 +13,7 @@ from apps.accounts.models import User
 from apps.audit.models import AuditEntry
 from apps.core.errors import Unavailable
 from apps.ratelimits import redis_store
-from apps.ratelimits.breaker import PAUSE_SECONDS, Breaker
+from apps.ratelimits.breaker import FAILURES, PAUSE_SECONDS, Breaker
 from apps.ratelimits.decision import headers
 from apps.ratelimits.redis_store import ANSWER_SECONDS, RedisStore
 from apps.ratelimits.services import check, check_all, peek, refund, reset_limit
@@ -121,6 +121,15 @@ def test_one_request_waits_and_not_for_long(
     assert waits[-1] <= 0.05
 
 
+def test_what_takes_no_writes_is_not_back(valkey: Valkey, request: pytest.FixtureRequest) -> None:
+    redis_store = RedisStore(valkey.url)
+    redis_store.probe()
+    request.addfinalizer(fill(valkey))
+    with pytest.raises(FAILURES):
+        redis_store.probe()
+    redis_store.client.close()
+
+
 def wait_for_redis() -> None:
     while peek([("search", ALICE)]).source != "redis":
         time.sleep(0.01)
@@ -141,8 +150,9 @@ def test_flushed_scripts_are_sent_again_and_flushed_counts_begin_anew(
 
 
 @pytest.mark.django_db
-def test_guessing_passwords_gets_no_cheaper(valkey: Valkey) -> None:
+def test_guessing_passwords_gets_no_cheaper(valkey: Valkey, settings: Any) -> None:
     """Counted for all processes, those that start meanwhile too; what went well is given back."""
+    settings.LIMIT_AUTH = "5/15min"
     subjects = [Subject.address("203.0.113.9"), Subject.account("alice@example.com")]
     valkey.kill()
     good = check("auth", subjects)

@@ -76,6 +76,21 @@ def test_the_sixth_is_refused_and_says_when_to_come_back(five: None, alice_api: 
     assert problem["request_id"] == answer["X-Request-ID"]
 
 
+@pytest.mark.once
+def test_who_waits_as_told_passes_and_not_a_second_earlier(
+    settings: Any, alice_api: APIClient
+) -> None:
+    settings.LIMIT_API = "5/3s"
+    assert {alice_api.get(JOBS).status_code for _ in range(5)} == {200}
+    refused_at = time.monotonic()
+    wait = int(alice_api.get(JOBS)["Retry-After"])
+    assert 2 <= wait <= 3
+    time.sleep(refused_at + wait - 1 - time.monotonic())
+    assert alice_api.get(JOBS).status_code == 429
+    time.sleep(refused_at + wait - time.monotonic())
+    assert alice_api.get(JOBS).status_code == 200
+
+
 def test_errors_count_and_tell_too(five: None, alice_api: APIClient) -> None:
     answer = alice_api.get(f"{JOBS}?limit=0")
     assert answer.status_code == 400
