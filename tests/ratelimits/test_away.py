@@ -13,7 +13,7 @@ from apps.accounts.models import User
 from apps.audit.models import AuditEntry
 from apps.core.errors import Unavailable
 from apps.ratelimits import redis_store
-from apps.ratelimits.breaker import PAUSE_SECONDS, Breaker
+from apps.ratelimits.breaker import FAILURES, PAUSE_SECONDS, Breaker
 from apps.ratelimits.decision import headers
 from apps.ratelimits.redis_store import ANSWER_SECONDS, RedisStore
 from apps.ratelimits.services import check, check_all, peek, refund, reset_limit
@@ -119,6 +119,15 @@ def test_one_request_waits_and_not_for_long(
     waits.sort()
     assert waits[-2] <= NEXT_SECONDS
     assert waits[-1] <= 0.05
+
+
+def test_what_takes_no_writes_is_not_back(valkey: Valkey, request: pytest.FixtureRequest) -> None:
+    redis_store = RedisStore(valkey.url)
+    redis_store.probe()
+    request.addfinalizer(fill(valkey))
+    with pytest.raises(FAILURES):
+        redis_store.probe()
+    redis_store.client.close()
 
 
 def wait_for_redis() -> None:

@@ -5,9 +5,10 @@ from collections import Counter
 
 import pytest
 
+from apps.ratelimits import memory_store
 from apps.ratelimits.ledger import Answer, Ask
 from apps.ratelimits.windows import Window
-from tests.ratelimits.benches import Bench, SqlBench
+from tests.ratelimits.benches import Bench, MemoryBench, SqlBench
 from tests.ratelimits.oracle import Oracle, most_in_any
 
 OPERATIONS = 20_000
@@ -94,6 +95,33 @@ def test_every_answer_is_that_of_the_oracle(bench: Bench) -> None:
     assert fuzz.seen["allowed"] > 3000
     assert fuzz.seen["refused"] > 3000
     assert fuzz.seen["a millisecond early"] > 100
+
+
+@pytest.mark.parametrize(("keys", "hits"), [(10, 1000), (1000, 50)])
+def test_the_memory_of_a_process_is_bounded(
+    monkeypatch: pytest.MonkeyPatch, keys: int, hits: int
+) -> None:
+    """Those asked for the longest ago are forgotten, one that is in use is not."""
+    monkeypatch.setattr(memory_store, "MAX_KEYS", keys)
+    monkeypatch.setattr(memory_store, "MAX_HITS", hits)
+    bench = MemoryBench()
+    mine = Ask("search:u0", (Window(2, 60),))
+    assert bench.decide([mine], hit=True).allowed
+    assert bench.decide([mine], hit=True).allowed
+    for number in range(1, 100):
+        bench.decide([Ask(f"search:u{number}", (Window(9, 60),), cost=5)], hit=True)
+        assert not bench.decide([mine], hit=True).allowed
+    assert len(bench.store) <= 10  # type: ignore[arg-type]  # of a memory store
+
+
+def test_a_log_in_memory_does_not_grow() -> None:
+    bench = MemoryBench()
+    ask = Ask("search:u0", (Window(10, 60),))
+    for _ in range(100):
+        bench.decide([ask], hit=True)
+        bench.advance(6000)
+    kept = bench.store._kept["search:u0"]  # type: ignore[union-attr]
+    assert kept[1] <= 10
 
 
 @pytest.mark.django_db

@@ -138,12 +138,13 @@ def test_nothing_readable_and_nothing_for_ever(client: redis.Redis) -> None:
 def test_the_size_of_a_full_log(valkey: Valkey, window: Window, most: int) -> None:
     bench = RedisBench(valkey.url)
     ask = Ask("api:u1", (window,))
+    step = window.milliseconds // window.limit
     while bench.decide([ask], hit=True).allowed:
-        bench.advance(1)
+        bench.advance(step // 2)
     client = bench.store.client
     assert window.limit * 4 < client.memory_usage("docmill:limits:api:u1") <= most
-    for _ in range(20):  # and it does not grow
-        bench.advance(window.milliseconds // window.limit)
+    for _ in range(2 * window.limit):  # and it does not grow
+        bench.advance(step)
         bench.decide([ask], hit=True)
     assert client.memory_usage("docmill:limits:api:u1") <= most
     client.close()
@@ -240,7 +241,7 @@ def test_a_reset_is_in_force_everywhere_within_a_second_and_audited(
     reset_limit(actor=alice, name="search", subject=ALICE, told="alice", reason="asked to")
     assert check("search", ALICE).allowed
     reset_limit(actor=alice, name="search", subject=ALICE)
-    time.sleep(KEPT_SECONDS)
+    time.sleep(1)
     assert elsewhere.decide(ask, hit=True).allowed
     entry = AuditEntry.objects.filter(action="limit.reset").order_by("number")[0]
     assert (entry.target_id, entry.reason) == ("search", "asked to")

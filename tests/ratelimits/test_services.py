@@ -54,13 +54,16 @@ def test_nothing_is_limited_when_turned_off(settings: Any) -> None:
     assert headers([check("search", ALICE)]) == {}
 
 
-def test_only_what_was_counted_is_given_back() -> None:
-    check("search", ALICE)
-    for decision in (peek([("search", ALICE)]), OPEN):
+@pytest.mark.parametrize("limit", ["3/min", "6000/min"])
+def test_only_what_was_counted_is_given_back(settings: Any, limit: str) -> None:
+    settings.LIMIT_GLOBAL = limit
+    pairs = [("global", EVERYTHING)]
+    check_all(pairs)
+    for decision in (check_all(pairs)._replace(is_counted=False), peek(pairs), OPEN):
         refund(decision)
-    check("search", ALICE)
-    refund(check("search", ALICE))
-    assert peek([("search", ALICE)]).parts[0].windows[0].used == 2
+    assert peek(pairs).parts[0].windows[0].used == 2
+    refund(check_all(pairs))
+    assert peek(pairs).parts[0].windows[0].used == 2
 
 
 def test_of_several_limiters_one_is_given_back() -> None:

@@ -16,7 +16,6 @@
 local call, read, write, sub, rep = redis.call, struct.unpack, struct.pack, string.sub, string.rep
 local floor, spread = math.floor, unpack
 local SLICES = 64
-local NO_SLICES = rep('\0', 4 * SLICES)
 local MAX_DISTANCE = 4000000000 -- of 2^32, which is 49 days; no window is longer than 31
 local STATISTICS_SECONDS = 172800
 local REFUSED, MOST_REFUSED = 'docmill:limits:refused', 1000 -- no key of the call, for it is rare
@@ -42,7 +41,7 @@ local function open_slices(meter, kept)
     start = now
     meter.moved = true
   elseif steps >= SLICES then
-    start, counts = now, NO_SLICES
+    start, counts = now, rep('\0', 4 * SLICES)
   elseif steps > 0 then
     start, counts = start + steps * width, sub(counts, steps * 4 + 1) .. rep('\0', 4 * steps)
   end
@@ -141,7 +140,7 @@ for a = 1, n do
     if width == 0 then
       if kept then open_log(meter, kept) else meter.length, meter.base, meter.kept = 0, now, '' end
     else
-      if kept then open_slices(meter, kept) else meter.start, meter.kept = now, NO_SLICES end
+      if kept then open_slices(meter, kept) else meter.start, meter.kept = now, rep('\0', 4 * SLICES) end
       alone = meter.start + SLICES * width - now
     end
     for w = 1, windows do
