@@ -150,7 +150,7 @@ class RateLimitRule(models.Model):
         told = (
             f"blocked until {self.blocked_until:%Y-%m-%d %H:%M} UTC" if self.blocked_until else ""
         )
-        return (told or self.windows) + (", in shadow" if self.shadow else "")
+        return (told or self.windows) + (", only tried" if self.shadow else "")
 
     @property
     def is_block(self) -> bool:

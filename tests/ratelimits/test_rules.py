@@ -107,6 +107,7 @@ def test_the_most_particular_rule_holds(alice: User, acme: Organization) -> None
         found.append(limit_of("search", *everybody))
     assert found == [20, 70, 60, 50, 40, 30, 10]
     assert limit_of("search", user, organization, address) == 30
+    assert limit_of("search", address, organization, user) == 30  # in whatever order they are told
     assert limit_of("search", address) == 50
     assert limit_of("search", Subject.address("203.0.113.8")) == 60
     assert limit_of("search", Subject.address("2001:db8::1")) == 20

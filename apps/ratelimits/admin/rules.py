@@ -64,7 +64,7 @@ class StateFilter(admin.SimpleListFilter):
 
 
 class TargetFilter(admin.SimpleListFilter):
-    title, parameter_name = "for a", "for"
+    title, parameter_name = "whom it is for", "for"
     MEANT = {
         "user": Q(user__isnull=False),
         "organization": Q(organization__isnull=False),
@@ -93,9 +93,8 @@ class RuleAdmin(ServiceAdmin):
         "expires_at",
         "maker",
         "reason",
-        "created_at",
     )
-    fields = ("id", *list_display)
+    fields = ("id", *list_display, "created_at")
     list_display_links = ("limiter_shown",)
     list_select_related = ("user", "organization", "key", "made_by")
     list_filter = (
