@@ -2,12 +2,20 @@
 
 from dataclasses import dataclass
 
+FAR = 1000
+"""Files that stand before a job in line are counted up to this; as many may be more."""
+
 
 def fraction(total: int, finished: int, running_progress: float) -> float:
     """0..1: finished files count whole, the others by the sum of their progress (0..1 each)."""
     if total == 0:
         return 0.0
     return min(1.0, (finished + running_progress) / total)
+
+
+def place_words(before: int, files: str) -> str:
+    """Where a job stands in line; `files` is what so many are called."""
+    return f"{'at least ' if before >= FAR else ''}{files} before it"
 
 
 @dataclass(frozen=True)

@@ -131,14 +131,13 @@ def _reached(model: type[LeasedRow], lane: str, priority: int, *, near: int | No
     nothing about it. Where nothing else is found among the first `near`, what runs does, and else
     the end of the line.
     """
-    paused = Pause.objects.in_force().filter(lane__in=("", lane)).exclude(organization=None)
+    pauses = Pause.objects.in_force().filter(lane__in=("", lane)).exclude(organization=None)
+    paused = set(pauses.values_list("organization_id", flat=True))
     waiting = model.objects.claimable(lane).filter(priority=priority)
-    if near is not None:
-        waiting = model.objects.filter(pk__in=waiting.values("pk")[:near])
-    others = waiting.order_by().exclude(organization__in=paused.values("organization"))
-    next_rank = others.aggregate(rank=Min("fair_rank"))["rank"]
-    if next_rank is not None:
-        return float(next_rank) - 1
+    front = waiting[:near] if near else waiting.exclude(organization__in=paused)[:1]
+    for organization_id, rank in front.values_list("organization_id", "fair_rank"):
+        if organization_id not in paused:
+            return float(rank) - 1
     running = model.objects.running().filter(lane=lane, priority=priority).order_by()
     given = FairShare.objects.filter(lane=lane).aggregate(rank=Max("last_rank"))["rank"]
     return float(running.aggregate(rank=Max("fair_rank"))["rank"] or given or 0.0)

@@ -22,6 +22,7 @@ from apps.jobs.pausing import (
     pauses_of_jobs,
     pauses_of_queue,
 )
+from apps.jobs.progress import place_words
 from apps.jobs.results import files_in_order
 from apps.jobs.services import runs_again
 from apps.jobs.states import CLOSED, DUPLICATE, FILE_STATES, OPEN, READ, JobState
@@ -178,7 +179,7 @@ class JobPage:
         before = BatchFile.objects.waiting_before([self.job]).get(self.job.pk)
         if before is None:
             return ""
-        return f"{words.files(before)} before it" if before else "next in line"
+        return place_words(before, words.files(before)) if before else "next in line"
 
     @cached_property
     def is_stuck(self) -> bool:

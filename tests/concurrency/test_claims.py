@@ -1,21 +1,23 @@
 """Claims at the same moment: every row once, and caps hold."""
 
+import threading
 import uuid
 from collections import Counter
 from collections.abc import Callable
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from pytest_django import Settings
 
 from apps.accounts.models import Organization
 from apps.jobs.models import BatchFile, FileAttempt
 from apps.queue.claim import claim
 from apps.queue.models import Lane
+from apps.queue.pauses import pause
 from apps.queue.retry import FailureClass
 from apps.queue.settle import fail
 from apps.queue.states import State
-from tests.batches import Scripted, check_books, failure_of, submit, together
+from tests.batches import Scripted, check_books, claimed, failure_of, submit, together
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("script")]
 
@@ -54,6 +56,25 @@ def test_each_of_100_files_is_claimed_once(acme: Organization, settings: Setting
     assert FileAttempt.objects.filter(number=1).count() == 100
     assert FileAttempt.objects.count() == 100
     assert not BatchFile.objects.exclude(state=State.RUNNING, attempts=1).exists()
+
+
+@pytest.mark.postgres
+def test_a_row_that_is_being_claimed_hides_none_behind_it(
+    acme: Organization, other: Organization
+) -> None:
+    """Also where somebody is paused, and the look finds the row that another has locked."""
+    submit(acme, *map(str, range(5)))
+    jobs = [submit(other, text) for text in ("one", "two", "three")]
+    pause(by=None, organization=acme)
+    taken, both_have = [], threading.Barrier(2)
+
+    def take() -> None:
+        with transaction.atomic():
+            taken.append(claimed().pk)
+            both_have.wait(20)
+
+    together([take, take])
+    assert sorted(taken) == sorted(job.files.get().pk for job in jobs[:2])
 
 
 def claim_and_finish(most: Callable[[], int]) -> Callable[[], list[int]]:

@@ -1,6 +1,12 @@
 """Who goes first when there is much: high before a thousand low, few files beside many."""
 
+import random
+import uuid
+from datetime import timedelta
+from typing import cast
+
 import pytest
+from django.utils import timezone
 from pytest_django import Settings
 
 from apps.accounts.models import Organization, User
@@ -9,7 +15,7 @@ from apps.jobs.models import BatchFile, BatchJob
 from apps.jobs.services import pause_job, resume_job
 from apps.queue.claim import claim
 from apps.queue.lanes import take_ranks
-from apps.queue.models import Priority
+from apps.queue.models import Lane, Priority, in_seconds
 from apps.queue.pauses import pause, resume
 from apps.queue.settle import succeed
 from tests.batches import SOMEBODY, Scripted, claimed, owner_of
@@ -141,3 +147,35 @@ def test_who_is_paused_does_not_hold_the_line_back(
         turns.append(claimed().organization_id)
         finish(BatchFile.objects.running().get())
     assert turns.count(other.pk) == turns.count(third.pk) == 5
+
+
+@pytest.mark.parametrize("looks_first", [True, False])
+def test_who_is_held_back_changes_nothing_in_the_order_of_the_others(
+    acme: Organization, other: Organization, alice: User, settings: Settings, looks_first: bool
+) -> None:
+    """One is paused and one at its cap, each with rows before, between and behind the others'."""
+    settings.QUEUE_LANES = settings.QUEUE_LANES | {"default": 1000}
+    capped, third = (create_organization(name=name, owner=alice) for name in ("Capped", "Third"))
+    for owner in (acme, other, capped, third):
+        for priority in Priority:
+            many(owner, 4, priority=priority)
+    shuffled = random.Random(1)
+    for pk in BatchFile.objects.order_by("pk").values_list("pk", flat=True):
+        # Some equal: then the id decides.
+        BatchFile.objects.filter(pk=pk).update(fair_rank=shuffled.randrange(12))
+    late = BatchFile.objects.filter(organization=third).order_by("priority", "fair_rank", "id")[:2]
+    BatchFile.objects.filter(pk__in=[row.pk for row in late]).update(available_at=in_seconds(60))
+    Lane.objects.create(name="default", max_running_per_organization=5)
+    first = BatchFile.objects.filter(organization=capped)[:5]
+    BatchFile.objects.filter(pk__in=[row.pk for row in first]).update(
+        state="running", lease_token=uuid.uuid4(), lease_expires_at=in_seconds(60)
+    )
+    pause(by=None, organization=acme)
+    pause(by=None, organization=other, until=timezone.now() - timedelta(seconds=1))  # is over
+    due = BatchFile.objects.claimable("default").filter(organization__in=(other, third))
+    expected, turns = list(due.values_list("pk", flat=True)), []
+    assert len(expected) == 22
+    while found := claim("default", SOMEBODY, looks_first=looks_first):
+        turns.append(found[1].pk)
+        finish(cast(BatchFile, found[1]))
+    assert turns == expected

@@ -154,8 +154,8 @@ class JobSerializer(serializers.ModelSerializer[BatchJob]):
         return self._live(job).eta_seconds
 
     def get_queue_position(self, job: BatchJob) -> int | None:
-        """How many files of all jobs stand before this one's next; None when none is in line, as
-        while it is paused."""
+        """How many files of all jobs stand before this one's next, 1000 for so many or more; None
+        when none is in line, as while it is paused."""
         return self._page[1].get(job.pk)
 
     @extend_schema_field(PausedSerializer(allow_null=True))

@@ -9,6 +9,7 @@ from tqdm import tqdm
 
 from apps.jobs.cli.doors import Json
 from apps.jobs.cli.tables import age, done, paused_words
+from apps.jobs.progress import place_words
 from apps.jobs.states import CLOSED
 
 LINE_SECONDS = 1.0
@@ -91,7 +92,7 @@ def status(job: Json) -> str:
     elif job["state"] in CLOSED:
         parts.append(job["state"])
     elif ahead := job.get("queue_position"):
-        parts.append(f"{ahead} before it")
+        parts.append(place_words(ahead, str(ahead)))
     elif job["eta_seconds"]:
         parts.append(f"about {age(job['eta_seconds'])} left")
     return ", ".join(parts)

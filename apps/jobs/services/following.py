@@ -97,7 +97,7 @@ def _stuck(*leader_ids: UUID) -> QuerySet[BatchFile]:
 
 def _followers() -> QuerySet[BatchFile]:
     followers: QuerySet[BatchFile] = BatchFile.objects.ready()
-    return followers.exclude(waits_for=None)
+    return followers.filter(waits_for__isnull=False)
 
 
 def follow_up(leader_id: UUID) -> int:

@@ -110,6 +110,12 @@ class LeasedRow(OrganizationOwned):
                 name="%(class)s_ready",
                 condition=models.Q(state__in=[State.QUEUED, State.RETRY_WAIT], is_held=False),
             ),
+            # The same by organization, whose first row is found whatever stands before it.
+            models.Index(
+                fields=["lane", "organization", "priority", "fair_rank", "id"],
+                name="%(class)s_lines",
+                condition=models.Q(state__in=[State.QUEUED, State.RETRY_WAIT], is_held=False),
+            ),
             models.Index(
                 fields=["lane", "organization"],
                 name="%(class)s_running",
