@@ -10,8 +10,9 @@ from django.core.cache import caches
 from django.test import Client
 
 from apps.accounts.models import User
+from apps.ratelimits import redis_store
 from apps.ratelimits.checks import check_limits
-from apps.ratelimits.redis_store import PREFIX
+from apps.ratelimits.redis_store import ANSWER_SECONDS, PREFIX
 from tests.conftest import ClientFor
 from tests.ratelimits.commands import commands_counted
 from tests.servers import Valkey
@@ -25,6 +26,11 @@ PAGES = ("/sign-in", "/password", "/sign-up")
 def _few(settings: Any) -> None:
     settings.ENABLE_SIGNUP = True
     settings.LIMIT_GUARD = "3/h"
+
+
+@pytest.fixture(autouse=True)
+def _as_impatient_as_it_is(_fresh_limits: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redis_store, "ANSWER_SECONDS", ANSWER_SECONDS)
 
 
 @pytest.fixture(autouse=True)

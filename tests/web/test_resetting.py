@@ -19,11 +19,6 @@ pytestmark = pytest.mark.django_db
 EMAIL, PASSWORD, NEW = "ida@example.com", "a mill by the river", "another mill, upstream"
 
 
-@pytest.fixture(autouse=True)
-def _quick(settings: Any) -> None:
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-
-
 @pytest.fixture
 def ida() -> User:
     return create_user(email=EMAIL, password=PASSWORD, name="Ida")

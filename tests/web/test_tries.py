@@ -9,19 +9,24 @@ from django.test import Client
 
 from apps.accounts.models import User
 from apps.accounts.services import create_user
+from apps.ratelimits import redis_store
 from apps.ratelimits.models import KeptCount
+from apps.ratelimits.redis_store import ANSWER_SECONDS
 from tests.servers import Valkey
 
 pytestmark = pytest.mark.django_db
 
 EMAIL, PASSWORD = "ida@example.com", "a mill by the river"
-QUICK = "django.contrib.auth.hashers.MD5PasswordHasher"
 
 
 @pytest.fixture(autouse=True)
 def _five(settings: Any) -> None:
     settings.LIMIT_AUTH = "5/15min"
-    settings.PASSWORD_HASHERS = [QUICK]
+
+
+@pytest.fixture(autouse=True)
+def _as_impatient_as_it_is(_fresh_limits: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redis_store, "ANSWER_SECONDS", ANSWER_SECONDS)
 
 
 @pytest.fixture
