@@ -117,8 +117,9 @@ def test_one_request_waits_and_not_for_long(
         waits.append(timed(lambda: check("search", ALICE))[1])
         time.sleep(0.005)
     waits.sort()
-    assert waits[-2] <= NEXT_SECONDS
-    assert waits[-1] <= 0.05
+    # But for the one beside which a probe starts, and the one or two that read the rules anew.
+    assert waits[-4] <= NEXT_SECONDS
+    assert waits[-1] <= 0.1
 
 
 def test_what_takes_no_writes_is_not_back(valkey: Valkey, request: pytest.FixtureRequest) -> None:
