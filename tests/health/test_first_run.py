@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 from django.test import override_settings
+from pytest_django import Settings
 from rest_framework.test import APIClient
 
 from apps.accounts.models import ApiKey, Organization, User
@@ -100,7 +101,10 @@ def rules() -> list[tuple[str, str, str]]:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_batches_of_the_first_organization_are_unlimited_by_a_visible_rule(admin: Admin) -> None:
+def test_batches_of_the_first_organization_are_unlimited_by_a_visible_rule(
+    admin: Admin, settings: Settings
+) -> None:
+    settings.LIMIT_BATCH_UPLOAD = "3/h"
     lift_batch_limit(admin)
     assert rules() == [("organization root", "batch-upload", "unlimited")]
     user = User.objects.get()

@@ -16,6 +16,7 @@ from apps.audit.models import AuditEntry
 from apps.audit.services import record
 from apps.jobs.models import BatchFile, BatchJob
 from apps.queue.models import Lane, Pause, PeriodicRun, WorkerNode, WorkItem
+from apps.ratelimits.rules import add_rule
 from tests.conftest import ApiFor, ClientFor
 from tests.jobs.forms import UPLOAD, accepted, body, field, files_of, part, post
 from tests.jobs.runs import fail_next, read_next
@@ -292,6 +293,12 @@ def admin_paths() -> Iterator[tuple[str, str]]:
     Lane.objects.create(name="default")
     WorkerNode.objects.create(id=uuid.uuid4(), host="here", pid=1, slots=1)
     PeriodicRun.objects.create(name="sweep")
+    add_rule(
+        by=None,
+        limiter="search",
+        organization=Organization.objects.get(name="Acme"),
+        windows="5/min",
+    )
     for route in every_route():
         if not route.startswith("admin/"):
             continue

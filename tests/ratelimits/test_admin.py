@@ -20,7 +20,10 @@ from apps.ratelimits.subjects import EVERYTHING, Subject
 from tests.operators import staff, superuser, told
 from tests.servers import Valkey
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("default_limits"),
+]
 
 COUNTS = reverse("admin:ratelimits_limitsnow_changelist")
 RESET = reverse("admin:ratelimits_limitsnow_reset")

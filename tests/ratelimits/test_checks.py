@@ -1,14 +1,12 @@
 """What is refused at the start, and what the table says where nobody set anything."""
 
-import re
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from apps.ratelimits.checks import check_limits
 from apps.ratelimits.ledger import Fallback
-from apps.ratelimits.limiters import TABLE, limiter, limiters, setting_of
+from apps.ratelimits.limiters import TABLE, limiter, limiters
 from apps.ratelimits.windows import parse_windows
 
 DEFAULTS = {
@@ -30,12 +28,8 @@ DEFAULTS = {
 
 
 @pytest.mark.parametrize("name", DEFAULTS)
-def test_default_limits(name: str, settings: Any) -> None:
-    """The tests run with generous ones, so the defaults are read where they stand."""
-    source = (Path(settings.BASE_DIR) / "config/settings.py").read_text()
-    found = re.search(rf'{setting_of(name)} = env\("\w+", default="([^"]+)"\)', source)
-    assert found
-    setattr(settings, setting_of(name), found[1])
+@pytest.mark.usefixtures("default_limits")
+def test_default_limits(name: str) -> None:
     assert limiter(name).windows == parse_windows(DEFAULTS[name])
 
 

@@ -19,7 +19,10 @@ from apps.ratelimits.services import check
 from apps.ratelimits.subjects import Subject
 from tests.servers import Valkey
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("default_limits"),
+]
 
 
 def run(*arguments: object) -> tuple[str, str]:

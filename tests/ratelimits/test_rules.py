@@ -21,7 +21,10 @@ from apps.ratelimits.services import check, check_all
 from apps.ratelimits.subjects import EVERYTHING, Subject
 from tests.servers import Valkey
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("default_limits"),
+]
 
 
 def rule_of(by: User, **fields: Any) -> RateLimitRule:
