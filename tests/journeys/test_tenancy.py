@@ -298,6 +298,7 @@ def admin_paths() -> Iterator[tuple[str, str]]:
         limiter="search",
         organization=Organization.objects.get(name="Acme"),
         windows="5/min",
+        reason="acme's",
     )
     for route in every_route():
         if not route.startswith("admin/"):
