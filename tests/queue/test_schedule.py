@@ -1,8 +1,10 @@
 """Recurring work runs once when it is due, wherever, and survives its own errors and its beat."""
 
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -10,6 +12,7 @@ from typing import Any
 import pytest
 from celery import current_app
 from django.conf import settings as plain_settings
+from django.core.management import call_command
 from django.db import OperationalError
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -336,3 +339,25 @@ def test_every_entry_can_be_imported_and_says_what_it_does() -> None:
         assert run.recurring.label
         assert run.recurring.does.endswith(".")
     assert next(iter(plain_settings.CELERY_BEAT_SCHEDULE)) == "sweep"
+
+
+def test_a_signal_whose_exception_is_swallowed_ends_it_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As it is where a callback of weakref happens to run."""
+    ticks: list[str] = []
+
+    def tick(_: InlineScheduler) -> float:
+        ticks.append("tick")
+        assert len(ticks) == 1
+        with suppress(SystemExit):
+            signal.raise_signal(signal.SIGTERM)
+        return 0
+
+    monkeypatch.setattr(InlineScheduler, "tick", tick)
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        call_command("beat", skip_checks=True)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert ticks == ["tick"]

@@ -16,5 +16,11 @@ class Command(BaseCommand):
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-        Service(current_app, scheduler_cls=InlineScheduler).start()
+        service = Service(current_app, scheduler_cls=InlineScheduler)
+
+        def end(*_: object) -> None:
+            service.stop()  # what follows may be swallowed, where a callback of weakref runs
+            sys.exit(0)
+
+        signal.signal(signal.SIGTERM, end)
+        service.start()
