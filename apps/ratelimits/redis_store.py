@@ -137,6 +137,12 @@ class RedisStore:
         """The rules have changed."""
         self.client.set(STAMP, stamp, ex=STAMP_SECONDS)
 
+    def eviction(self) -> str:
+        """By which policy it throws keys away when it is full; "" when it throws none away."""
+        memory: Any = self.client.info("memory")
+        policy = memory.get("maxmemory_policy", "noeviction")
+        return "" if policy == "noeviction" or not memory.get("maxmemory") else policy
+
     def probe(self) -> None:
         """Raises unless Redis takes a write: one that is full or read-only answers a ping too."""
         self.client.set(PROBE, "1", px=1000)
