@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 
 HEARD_SECONDS = 1.5
 """So long the rules are taken to be those that they were when the stamp was last heard."""
+OLDEST_SECONDS = 2.0
+"""Nobody decides by older ones."""
 READ_SECONDS = 30.0
 """They are read anew this often even though the stamp is the same: who changed one may not have
 reached Redis."""
@@ -107,13 +109,11 @@ class Rulebook:
         return None
 
     def refresh(self) -> None:
-        """Asks for the stamp, or reads the rules, if nothing was heard for HEARD_SECONDS."""
-        if time.monotonic() - self._heard_at < HEARD_SECONDS:
-            return
-        if self._read_at == float("-inf"):
-            with self._lock:  # nobody decides before there are rules
-                self._renew()
-        elif self._lock.acquire(blocking=False):
+        """Asks for the stamp, or reads the rules, if nothing was heard for HEARD_SECONDS; one
+        thread does, and others wait for it only where they would decide by rules that are older
+        than they may be."""
+        silent = time.monotonic() - self._heard_at
+        if silent >= HEARD_SECONDS and self._lock.acquire(blocking=silent >= OLDEST_SECONDS):
             try:
                 self._renew()
             finally:

@@ -1,7 +1,9 @@
 """Rules: what they may say, whom they hold for, and how soon every process knows."""
 
 import json
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import timedelta
 from typing import Any
 
@@ -255,6 +257,30 @@ def test_a_busy_process_knows_with_its_next_answer(alice: User) -> None:
     found = other.book.find("search", [me], shadow=False)
     assert found
     assert found.windows[0].limit == 7
+
+
+def test_who_comes_while_they_are_read_after_a_silence_waits_for_them(
+    alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    me, other = Subject.user(alice.pk), Elsewhere()
+    rule_of(alice, user=alice, limiter="search", windows="7/min")
+    rules = list(RateLimitRule.objects.in_force(timezone.now()))
+    reading, go_on = threading.Event(), threading.Event()
+
+    def slowly(*_: object) -> list[RateLimitRule]:
+        reading.set()
+        assert go_on.wait(10)
+        return rules
+
+    monkeypatch.setattr(rulebook.RateLimitRule.objects, "in_force", slowly)
+    other.book.forget()
+    with ThreadPoolExecutor() as threads:
+        first = threads.submit(other.limit, me)
+        assert reading.wait(10)
+        second = threads.submit(other.limit, me)
+        assert not wait([second], timeout=0.2).done
+        go_on.set()
+        assert [first.result(10), second.result(10)] == [7, 7]
 
 
 def test_rules_that_cannot_be_read_hold_on(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
