@@ -13,12 +13,14 @@ from apps.ratelimits.subjects import Subject
 
 
 def make() -> None:
-    """Of people who ask for nothing in the tests."""
+    """Of people who ask for nothing in the tests, but for one, who may not."""
     now = timezone.now()
     admin = User.objects.get(is_superuser=True)
     nora = User.objects.get(email="nora@example.com")
+    ursula = User.objects.get(email="ursula@example.com")
     trust = Organization.objects.get(name="Lighthouse Trust")
     add_rule(by=admin, user=nora, limiter="chat", windows="200/min, 2000/h", reason="A demo.")
+    add_rule(by=admin, user=ursula, limiter="api", windows="1/h", reason="A demo.")
     add_rule(by=admin, organization=trust, limiter="ocr", windows="unlimited", reason="They pay.")
     block = now + timedelta(days=1)
     add_rule(by=admin, network="203.0.113.0/24", blocked_until=block, reason="Guesses passwords.")

@@ -245,6 +245,7 @@ REFUSED = (
     Shown("no such job", f"/jobs/{NOWHERE}", status=404),
     Shown("a job of others", "/jobs/{foreign}", status=404),
     Shown("new job for a reader", "/jobs/new", "rita", status=403),
+    Shown("too many requests", "/jobs", "ursula", status=429),
 )
 API = (
     Shown("api", "/api"),

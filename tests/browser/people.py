@@ -33,6 +33,7 @@ def make() -> None:
     workshop = create_organization(name=WORKSHOP, owner=_user("wendy"))
     elsewhere = create_organization(name=ELSEWHERE, owner=_user("charlie"))
     _user("nora")  # has nothing yet
+    _user("ursula")  # asks for more than she may
     pause(by=admin, lane="email", reason="The mail server moves to the new building.")
     pause(by=admin, lane="sync", organization=elsewhere, reason="Asked for by the trust.")
     set_limits(by=admin, lane="export", max_running=2, max_running_per_organization=1)
