@@ -13,7 +13,7 @@ from apps.ratelimits.rules import add_rule, change_rule, remove_rule
 from apps.ratelimits.whom import of_user
 from tests.processes import Process
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.once]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.once, pytest.mark.alone]
 Manage = Callable[..., Process]
 ASKING = """
 import time
