@@ -42,6 +42,7 @@ INSTALLED_APPS = [
     "apps.audit",
     "apps.accounts",
     "apps.queue",
+    "apps.ratelimits",
     "apps.processors",
     "apps.jobs",
     "apps.health",
@@ -64,6 +65,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "apps.ratelimits.middleware.LimitHeaders",
     "apps.core.problems.ProblemPages",
 ]
 
@@ -129,14 +131,23 @@ CACHES = {
         "LOCATION": REDIS_URL,
         "KEY_PREFIX": "docmill",
         "OPTIONS": {"CONNECTION_POOL_KWARGS": REDIS_SOCKET_OPTIONS},
-    }
+    },
+    # Of django-ratelimit: counts where the limits do, and in memory while that is away.
+    "guard": {
+        "BACKEND": "apps.ratelimits.guard_cache.GuardCache",
+        "LOCATION": "guard",
+        "OPTIONS": {"MAX_ENTRIES": 50_000},
+    },
 }
+RATELIMIT_USE_CACHE = "guard"
 
 # --- accounts -----------------------------------------------------------------------------------
 
 DOCMILL_ADMIN_EMAIL = env("DOCMILL_ADMIN_EMAIL", default="admin@localhost")
 
 AUTH_USER_MODEL = "accounts.User"
+ENABLE_SIGNUP = env.bool("ENABLE_SIGNUP", default=False)
+PASSWORD_RESET_TIMEOUT = 3600  # seconds for which a link that was mailed is good
 PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.Argon2PasswordHasher",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
@@ -165,6 +176,20 @@ STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "apps.core.statics.StaticFiles"},
 }
+
+# --- mail: `smtp+tls://user:password@host:587`; onto the console by default ---------------------
+
+_mail = env.email_url("EMAIL_URL", default="consolemail://")
+EMAIL_BACKEND = _mail["EMAIL_BACKEND"]
+EMAIL_HOST = _mail.get("EMAIL_HOST") or "localhost"
+EMAIL_PORT = _mail.get("EMAIL_PORT") or 25
+EMAIL_HOST_USER = _mail.get("EMAIL_HOST_USER") or ""
+EMAIL_HOST_PASSWORD = _mail.get("EMAIL_HOST_PASSWORD") or ""
+EMAIL_USE_TLS = _mail.get("EMAIL_USE_TLS", False)
+EMAIL_USE_SSL = _mail.get("EMAIL_USE_SSL", False)
+EMAIL_FILE_PATH = _mail.get("EMAIL_FILE_PATH") or ""
+EMAIL_TIMEOUT = 20  # seconds
+DEFAULT_FROM_EMAIL = env("DEFAULT_FROM_EMAIL", default="Docmill <docmill@localhost>")
 
 # --- what browsers are told to refuse -----------------------------------------------------------
 
@@ -215,7 +240,12 @@ CORS_EXPOSE_HEADERS = [
     "Content-Disposition",
     "Idempotency-Replayed",
     "Location",
+    "RateLimit",
+    "RateLimit-Policy",
     "Retry-After",
+    "X-RateLimit-Limit",
+    "X-RateLimit-Remaining",
+    "X-RateLimit-Reset",
     "X-Request-ID",
 ]
 
@@ -233,8 +263,9 @@ REST_FRAMEWORK = {
     "DEFAULT_PAGINATION_CLASS": "apps.core.pagination.CursorPagination",
     "DEFAULT_FILTER_BACKENDS": ["apps.core.filters.StrictFilterBackend"],
     "DEFAULT_METADATA_CLASS": "apps.core.browsable.Metadata",
-    "DEFAULT_SCHEMA_CLASS": "apps.core.schema.ProblemAutoSchema",
-    "EXCEPTION_HANDLER": "apps.core.problems.exception_handler",
+    "DEFAULT_SCHEMA_CLASS": "apps.ratelimits.schema.LimitedAutoSchema",
+    "DEFAULT_THROTTLE_CLASSES": ["apps.ratelimits.throttle.Limits"],
+    "EXCEPTION_HANDLER": "apps.ratelimits.throttle.exception_handler",
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
 SPECTACULAR_SETTINGS = {
@@ -296,6 +327,36 @@ PROCESSING_MEMORY_BYTES = env.int("PROCESSING_MEMORY_BYTES", default=1536 * 1024
 CLAMAV_URL = env("CLAMAV_URL", default="")
 CLAMAV_FAIL_OPEN = env.bool("CLAMAV_FAIL_OPEN", default=False)
 
+# --- rate limits: `100/min, 1000/h`; `unlimited` turns one off -----------------------------------
+
+ENABLE_RATE_LIMITING = env.bool("ENABLE_RATE_LIMITING", default=True)
+# Apart from the caches: a server that evicts keys gives everybody a new budget. `memory` counts in
+# each process by itself.
+LIMITS_REDIS_URL = env("LIMITS_REDIS_URL", default="") or REDIS_URL
+LIMITS_FAIL_CLOSED = env.list("LIMITS_FAIL_CLOSED", default=[])
+# An address that is refused again and again is blocked by a rule, which an operator can remove.
+LIMITS_BLOCK_ABUSE = env.bool("LIMITS_BLOCK_ABUSE", default=False)
+LIMIT_AUTH = env("LIMIT_AUTH", default="5/15min")
+LIMIT_API = env("LIMIT_API", default="20/s, 100/min, 1000/h")
+LIMIT_LIVE = env("LIMIT_LIVE", default="120/min")
+LIMIT_ANONYMOUS = env("LIMIT_ANONYMOUS", default="10/min")
+LIMIT_SEARCH = env("LIMIT_SEARCH", default="20/min")
+LIMIT_CHAT = env("LIMIT_CHAT", default="10/min")
+LIMIT_AI = env("LIMIT_AI", default="20/min")
+LIMIT_DEEP_ANALYSIS = env("LIMIT_DEEP_ANALYSIS", default="5/min")
+LIMIT_COST_ANALYSIS = env("LIMIT_COST_ANALYSIS", default="10/min")
+LIMIT_OCR = env("LIMIT_OCR", default="50/h")
+LIMIT_BATCH_UPLOAD = env("LIMIT_BATCH_UPLOAD", default="3/h")
+LIMIT_UPLOAD = env("LIMIT_UPLOAD", default="5/h")
+LIMIT_SHARE = env("LIMIT_SHARE", default="50/day")
+LIMIT_GLOBAL = env("LIMIT_GLOBAL", default="6000/min")
+# In front of the pages that anybody may open, per address: django-ratelimit's, coarse.
+LIMIT_GUARD = env("LIMIT_GUARD", default="60/min")
+# X-Forwarded-For is read only where the request comes from one of these networks (`unix`: through a
+# socket), and at most so many of its entries.
+TRUSTED_PROXIES = env.list("TRUSTED_PROXIES", default=[])
+TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXY_COUNT", default=1)
+
 # --- queue --------------------------------------------------------------------------------------
 
 QUEUE_HANDLERS = [
@@ -303,7 +364,11 @@ QUEUE_HANDLERS = [
     "apps.queue.work_items.WorkItemHandler",
 ]
 # Background work by kind: the function that does it.
-WORK_KINDS = {"jobs.bulk": "apps.jobs.bulk.run"}
+WORK_KINDS = {
+    "jobs.bulk": "apps.jobs.bulk.run",
+    "mail.reset": "apps.web.mails.send_reset",
+    "mail.sign-up": "apps.web.mails.send_sign_up",
+}
 # How many rows of a lane may run at once over all workers.
 QUEUE_LANES = {
     "default": env.int("DEFAULT_CONCURRENCY", default=3),
@@ -386,6 +451,15 @@ CELERY_BEAT_SCHEDULE = {
         "options": {
             "label": "Count what ended",
             "does": "Adds up the attempts of each minute for the charts of the board.",
+        },
+    },
+    "count_limits": {
+        "task": "apps.ratelimits.statistics.fold",
+        "schedule": 60.0,
+        "options": {
+            "label": "Count limits",
+            "does": "Keeps what the limits allowed and refused for the charts, and forgets rules "
+            "that ended long ago.",
         },
     },
     "cleanup": {

@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.urls import include, path
 
 from apps.accounts.admin import sign_in as admin_sign_in
+from apps.ratelimits.api import RateLimits
 from apps.web import api, sessions
 
 urlpatterns = [
@@ -12,6 +13,7 @@ urlpatterns = [
     path("api/", api.Root.as_view(schema=None)),  # in the schema once
     path("api/schema", api.Schema.as_view(), name="schema"),
     path("api/docs", api.docs, name="api-docs"),
+    path("api/rate-limits", RateLimits.as_view(), name="rate-limits"),
     path("api/batch/", include("apps.jobs.urls")),
     # Before the admin's own.
     path("admin/login/", admin_sign_in),

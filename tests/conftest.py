@@ -14,6 +14,8 @@ from apps.accounts.actor import SESSION_KEY
 from apps.accounts.models import Organization, User
 from apps.accounts.roles import Role
 from apps.accounts.services import add_member, create_api_key, create_organization, create_user
+from apps.ratelimits import abuse, redis_store, rulebook
+from apps.ratelimits.stores import store
 
 ApiFor = Callable[[User | str], APIClient]
 ClientFor = Callable[[User], Client]
@@ -35,6 +37,19 @@ def _static_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         STORAGES=settings.STORAGES | {"staticfiles": plain},
     ):
         yield
+
+
+@pytest.fixture(autouse=True)
+def _fresh_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What this process remembers of limits ends with the test, as what Redis has of them does.
+
+    On a busy machine Redis may answer late; tests/ratelimits/test_away.py is about that. That there
+    are no rules a process knows: it need not ask the database.
+    """
+    monkeypatch.setattr(redis_store, "ANSWER_SECONDS", 10.0)
+    store.cache_clear()
+    abuse._noticed.clear()
+    monkeypatch.setattr(rulebook, "book", rulebook.Rulebook(is_new=True))
 
 
 @pytest.fixture(scope="session", autouse=True)

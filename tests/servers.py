@@ -26,6 +26,15 @@ SOCKET_NAME_BYTES = 40
 UNIX_SOCKET_PATH_LIMIT = 100
 START_SECONDS = 30.0
 
+GENEROUS = {
+    f"LIMIT_{name}": "1000000/h"
+    for name in (
+        *("AUTH", "API", "LIVE", "ANONYMOUS", "SEARCH", "CHAT", "AI", "DEEP_ANALYSIS"),
+        *("COST_ANALYSIS", "OCR", "BATCH_UPLOAD", "UPLOAD", "SHARE", "GLOBAL", "GUARD"),
+    )
+}
+"""Limits that no test reaches; they are asked all the same. Tests of limits set their own."""
+
 scratch_key = pytest.StashKey[Path]()
 valkey_key = pytest.StashKey["Valkey"]()
 
@@ -257,6 +266,7 @@ def start_servers(config: pytest.Config, scratch: Path) -> None:
     valkey.start()
     config.stash[valkey_key] = valkey
     os.environ |= {
+        **GENEROUS,
         "REDIS_URL": valkey.url,
         "DOCMILL_DATA_DIR": str(scratch / "data"),
         "ENV_FILE": os.devnull,  # a developer's own .env must not reach the tests

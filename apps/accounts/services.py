@@ -13,6 +13,7 @@ from apps.accounts.errors import AlreadyMember, EmailTaken, NotAMember
 from apps.accounts.models import ApiKey, Membership, Organization, User, UserManager
 from apps.accounts.names import clean_name
 from apps.accounts.roles import Role, lower_of
+from apps.audit.services import record
 from apps.core.errors import FieldError, InvalidInput
 
 KEY_MARK = "dm_"
@@ -46,6 +47,19 @@ def create_user(
     user.set_password(password)
     register_user(user=user)
     return user
+
+
+@transaction.atomic
+def set_password(*, user: User, password: str) -> None:
+    """Give `user` a new password, which ends every session of theirs; API keys stay.
+
+    Raises InvalidInput for one that is too easy to guess.
+    """
+    if errors := _errors_of_password(password, user):
+        raise InvalidInput(" ".join(error.detail for error in errors), errors=errors)
+    user.set_password(password)
+    user.save(update_fields=["password"])
+    record(organization=None, actor=user, action="password.set", target="user", target_id=user.pk)
 
 
 def register_user(*, user: User) -> None:

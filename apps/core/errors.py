@@ -7,6 +7,7 @@ HTTP status, `title` the sentence that is the same each time; `detail` says what
 from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,10 @@ class DocmillError(Exception):
         self.detail = detail
         self.errors = tuple(errors)
         self.retry_after = retry_after
+
+    def members(self) -> dict[str, Any]:
+        """What its problem document has besides what all have."""
+        return {}
 
 
 class Unavailable(DocmillError):

@@ -62,6 +62,7 @@ FRAMEWORK_CODES: list[tuple[type[exceptions.APIException], str, str]] = [
 def body(error: DocmillError) -> dict[str, Any]:
     """The members of the problem document that tells `error`."""
     return {
+        **error.members(),
         "type": f"urn:docmill:problem:{error.code}",
         "title": error.title,
         "status": int(error.status),

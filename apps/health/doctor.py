@@ -20,6 +20,8 @@ from apps.processors.kinds import KINDS
 from apps.processors.protocol import Processor
 from apps.queue import findings
 from apps.queue.findings import BROKEN, OK, WEAK
+from apps.ratelimits.redis_store import RedisStore
+from apps.ratelimits.stores import store
 
 OFF = "off"
 
@@ -43,7 +45,11 @@ def examine(found: promises.Findings) -> Report:
     """Looks at this machine, with a real reader started as a worker does, which takes a few
     seconds; with what was found of rows and bytes."""
     return {
-        "Service": [*service_lines(probes.examine(probes.PROBES)), *_disk_lines()],
+        "Service": [
+            *service_lines(probes.examine(probes.PROBES)),
+            limits_line(),
+            *_disk_lines(),
+        ],
         **_reader(),
         "Kinds": _kind_lines(),
         "OCR": ocr_lines(registry.languages(), settings.OCR_LANGUAGES),
@@ -89,6 +95,21 @@ def service_lines(findings: Mapping[str, Finding]) -> list[Line]:
             status = good if finding.is_good() else bad
             lines.append(Line(name, status, f"{finding.type}, {finding.status}"))
     return lines
+
+
+def limits_line() -> Line:
+    """Where limits are counted, and whether the counts last."""
+    if not settings.ENABLE_RATE_LIMITING:
+        return Line("rate limits", OFF, "ENABLE_RATE_LIMITING is false")
+    if store().redis is None:
+        return Line("rate limits", WEAK, "each process counts by itself: LIMITS_REDIS_URL")
+    policy = store().ask(RedisStore.eviction)
+    if policy is None:
+        return Line("rate limits", WEAK, "Redis cannot be reached: each process counts by itself")
+    if policy:
+        advice = "set maxmemory-policy to noeviction, or name another by LIMITS_REDIS_URL"
+        return Line("rate limits", WEAK, f"Redis forgets counts when full ({policy}): {advice}")
+    return Line("rate limits", OK, "counted in Redis, which keeps them")
 
 
 def isolation_lines(isolation: Isolation) -> list[Line]:

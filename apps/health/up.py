@@ -92,6 +92,7 @@ class Up:
             admin = first_run.ensure_admin(settings.DOCMILL_ADMIN_EMAIL)
             if admin:
                 first_run.ensure_api_key(admin, self.data / "api_key")
+                first_run.lift_batch_limit(admin)
         except OperationalError as error:
             raise CannotStart(f"The database does not answer: {error}") from error
         connections.close_all()

@@ -5,10 +5,12 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from apps.core.problems import method_not_allowed
 from apps.health import probes
 from apps.health.report import UNHEALTHY
+from apps.ratelimits.decorators import never_limited
 
 PATHS = frozenset({"/health", "/api/health"})
 
 
+@never_limited
 def health(request: HttpRequest) -> HttpResponse:
     """The state of the service, 200 while it serves (also when degraded), else 503 (H1).
 

@@ -14,10 +14,13 @@ from rest_framework.response import Response
 from rest_framework.reverse import reverse
 from rest_framework.views import APIView
 
+from apps.ratelimits.decorators import never_limited
+
 ENTRIES = {
     "upload": ("batch-upload", "Submit files as one job."),
     "jobs": ("job-list", "Your organization's jobs; each leads to its files and results."),
     "pause": ("batch-pause", "What is paused, why and by whom; owners and admins pause here."),
+    "rate_limits": ("rate-limits", "What you have left of each limit."),
     "docs": ("api-docs", "Every operation, to read about and to try."),
     "schema": ("schema", "The same as an OpenAPI document, for programs: a download."),
     "health": ("api-health", "Whether the service and what it rests on are well."),
@@ -35,6 +38,7 @@ class Root(APIView):
     """
 
     name = "API"
+    limiters = ("api",)
     permission_classes = [AllowAny]
     below = tuple(ENTRIES.values())
 
@@ -54,6 +58,7 @@ class Schema(SpectacularAPIView):
     """
 
     name = "Schema"
+    limiters = ()
 
     def handle_exception(self, exc: Exception) -> Response:
         # What this view writes is OpenAPI; an error is a problem here as everywhere.
@@ -62,6 +67,7 @@ class Schema(SpectacularAPIView):
         return super().handle_exception(exc)
 
 
+@never_limited
 @require_safe
 # Swagger UI sets style attributes and draws its icons from data: addresses.
 @csp_update({"style-src": [SELF, UNSAFE_INLINE], "img-src": [SELF, "data:"]})

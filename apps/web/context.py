@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 
+from django.conf import settings
 from django.db.models.functions import Lower
 from django.http import HttpRequest
 
@@ -62,6 +63,10 @@ class Shell:
     @property
     def may_submit(self) -> bool:
         return self.actor is not None and self.actor.may("create", "jobs")
+
+    @property
+    def may_sign_up(self) -> bool:
+        return bool(settings.ENABLE_SIGNUP)
 
     @property
     def section(self) -> str:

@@ -15,6 +15,7 @@ from apps.accounts.models import Organization
 from apps.jobs.models import BatchFile, BatchJob
 from apps.jobs.states import JobState
 from apps.queue.states import READY, UNFINISHED
+from apps.ratelimits.decorators import limited
 from apps.web.access import members_only
 from apps.web.filters import GROUPS, NEWEST_FIRST
 from apps.web.holds import Hold, holds_of_lanes
@@ -76,6 +77,7 @@ class Overview:
 
 
 @require_safe
+@limited("api", fragments="live")
 @members_only
 def dashboard(request: HttpRequest, actor: Actor) -> HttpResponse:
     """The page, or for a page that is open its lists alone: 204 when they are as they were `seen`.

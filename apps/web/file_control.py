@@ -16,12 +16,14 @@ from apps.jobs.models import BatchFile
 from apps.jobs.reading import file_of
 from apps.jobs.services import cancel_job, pause_job, requeue_job, resume_job, retry_job
 from apps.queue.states import READY, State
+from apps.ratelimits.decorators import limited
 from apps.web.access import members_only
 from apps.web.job import asking, given, title_of
 from apps.web.questions import pause_file_question
 
 
 @asking
+@limited("api")
 @members_only
 def pause(request: HttpRequest, actor: Actor, file_id: UUID) -> HttpResponse:
     """Asks for a reason, then pauses. Raises NotFound, Forbidden or InvalidInput."""
@@ -44,6 +46,7 @@ def pause(request: HttpRequest, actor: Actor, file_id: UUID) -> HttpResponse:
 
 
 @require_POST
+@limited("api")
 @members_only
 def resume(request: HttpRequest, actor: Actor, file_id: UUID) -> HttpResponse:
     """Lets the file go on alone. Raises NotFound or Forbidden."""
@@ -51,6 +54,7 @@ def resume(request: HttpRequest, actor: Actor, file_id: UUID) -> HttpResponse:
 
 
 @require_POST
+@limited("api")
 @members_only
 def cancel(request: HttpRequest, actor: Actor, file_id: UUID) -> HttpResponse:
     """Stops the file alone. Raises NotFound or Forbidden."""
@@ -59,6 +63,7 @@ def cancel(request: HttpRequest, actor: Actor, file_id: UUID) -> HttpResponse:
 
 
 @require_POST
+@limited("api")
 @members_only
 def retry(request: HttpRequest, actor: Actor, file_id: UUID) -> HttpResponse:
     """Runs the file again. Raises NotFound or Forbidden."""
@@ -66,6 +71,7 @@ def retry(request: HttpRequest, actor: Actor, file_id: UUID) -> HttpResponse:
 
 
 @require_POST
+@limited("api")
 @members_only
 def requeue(request: HttpRequest, actor: Actor, file_id: UUID) -> HttpResponse:
     """The same of a file that was read, or has the result of another."""

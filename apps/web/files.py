@@ -18,6 +18,7 @@ from apps.jobs.reading import file_of
 from apps.jobs.states import CLOSED, DUPLICATE
 from apps.processors.kinds import KINDS
 from apps.queue.states import READY, UNFINISHED, State
+from apps.ratelimits.decorators import limited
 from apps.web.access import members_only
 from apps.web.advice import soon, trouble_of
 from apps.web.attempts import attempts_of
@@ -48,6 +49,7 @@ OTHER_LANGUAGES = {"la": "Latin", "zh": "Chinese", "zxx": "none"}
 
 
 @require_safe
+@limited("api", fragments="live")
 @members_only
 def file(request: HttpRequest, actor: Actor, file_id: UUID) -> HttpResponse:
     """The page; `?page=` chooses the page of the document that is shown."""
@@ -86,6 +88,7 @@ def _page(request: HttpRequest, actor: Actor, file: BatchFile, *, told: str = ""
 
 
 @require_safe
+@limited("live")
 @members_only
 def live(request: HttpRequest, actor: Actor, file_id: UUID) -> HttpResponse:
     """What moves while the file waits or runs; 204 when it is as the page has `seen` it.

@@ -15,6 +15,7 @@ from apps.jobs.models import BatchFile, BatchJob
 from apps.jobs.reading import job_of
 from apps.jobs.services import cancel_job, delete_job, retry_job
 from apps.jobs.states import CLOSED, OPEN, JobState
+from apps.ratelimits.decorators import limited
 from apps.web import words
 from apps.web.access import members_only
 from apps.web.job_page import JobPage
@@ -31,6 +32,7 @@ asking = require_http_methods(["GET", "HEAD", "POST"])
 
 
 @require_safe
+@limited("api")
 @members_only
 def job(request: HttpRequest, actor: Actor, job_id: UUID) -> HttpResponse:
     """The page; `state` shows only the files in it, `page` more of them. Raises NotFound."""
@@ -39,6 +41,7 @@ def job(request: HttpRequest, actor: Actor, job_id: UUID) -> HttpResponse:
 
 
 @require_safe
+@limited("live")
 @members_only
 def live(request: HttpRequest, actor: Actor, job_id: UUID) -> HttpResponse:
     """The moving part of the page, or 204 when `revision` is still the latest. Raises NotFound.
@@ -52,6 +55,7 @@ def live(request: HttpRequest, actor: Actor, job_id: UUID) -> HttpResponse:
 
 
 @asking
+@limited("api")
 @members_only
 def cancel(request: HttpRequest, actor: Actor, job_id: UUID) -> HttpResponse:
     """Asks, then cancels. Raises NotFound or Forbidden."""
@@ -66,6 +70,7 @@ def cancel(request: HttpRequest, actor: Actor, job_id: UUID) -> HttpResponse:
 
 
 @require_POST
+@limited("api")
 @members_only
 def retry(request: HttpRequest, actor: Actor, job_id: UUID) -> HttpResponse:
     """Runs again what failed or was cancelled. Raises NotFound or Forbidden."""
@@ -74,6 +79,7 @@ def retry(request: HttpRequest, actor: Actor, job_id: UUID) -> HttpResponse:
 
 
 @asking
+@limited("api")
 @members_only
 def delete(request: HttpRequest, actor: Actor, job_id: UUID) -> HttpResponse:
     """Asks, then deletes and goes to the list. Raises NotFound or Forbidden."""

@@ -22,12 +22,14 @@ from apps.jobs.services import (
 )
 from apps.jobs.states import CLOSED, OPEN
 from apps.queue.models import Priority
+from apps.ratelimits.decorators import limited
 from apps.web.access import members_only
 from apps.web.job import ask, asking, done, given
 from apps.web.questions import pause_question, requeue_question
 
 
 @asking
+@limited("api")
 @members_only
 def pause(request: HttpRequest, actor: Actor, job_id: UUID) -> HttpResponse:
     """Asks for a reason, then pauses. Raises NotFound, Forbidden or InvalidInput."""
@@ -42,6 +44,7 @@ def pause(request: HttpRequest, actor: Actor, job_id: UUID) -> HttpResponse:
 
 
 @require_POST
+@limited("api")
 @members_only
 def resume(request: HttpRequest, actor: Actor, job_id: UUID) -> HttpResponse:
     """Raises NotFound or Forbidden."""
@@ -50,6 +53,7 @@ def resume(request: HttpRequest, actor: Actor, job_id: UUID) -> HttpResponse:
 
 
 @require_POST
+@limited("api")
 @members_only
 def prioritize(request: HttpRequest, actor: Actor, job_id: UUID) -> HttpResponse:
     """Raises NotFound, Forbidden or InvalidInput."""
@@ -61,6 +65,7 @@ def prioritize(request: HttpRequest, actor: Actor, job_id: UUID) -> HttpResponse
 
 
 @asking
+@limited("api")
 @members_only
 def requeue(request: HttpRequest, actor: Actor, job_id: UUID) -> HttpResponse:
     """Asks, then reads everything again. Raises NotFound or Forbidden."""
@@ -74,6 +79,7 @@ def requeue(request: HttpRequest, actor: Actor, job_id: UUID) -> HttpResponse:
 
 
 @require_POST
+@limited("api")
 @members_only
 def keep(request: HttpRequest, actor: Actor, job_id: UUID) -> HttpResponse:
     """Raises NotFound, Forbidden or InvalidInput."""
@@ -85,6 +91,7 @@ def keep(request: HttpRequest, actor: Actor, job_id: UUID) -> HttpResponse:
 
 
 @require_POST
+@limited("api")
 @members_only
 def discard(request: HttpRequest, actor: Actor, job_id: UUID) -> HttpResponse:
     """Raises NotFound or Forbidden."""

@@ -14,6 +14,7 @@ from apps.core.errors import InvalidInput
 from apps.core.pagination import CursorPagination
 from apps.jobs.models import BatchJob
 from apps.jobs.states import OPEN
+from apps.ratelimits.decorators import limited
 from apps.web.access import members_only
 from apps.web.filters import SEARCHED, Filters, Found, find
 from apps.web.rows import fills, fingerprint, rows_of
@@ -57,6 +58,7 @@ class Page:
 
 
 @require_safe
+@limited("api", fragments="live")
 @members_only
 def jobs(request: HttpRequest, actor: Actor) -> HttpResponse:
     """The page, or for a page that is open its list alone: 204 when that is as it was `seen`."""

@@ -11,14 +11,19 @@ from django.contrib.auth.views import LoginView
 from django.forms import CharField, EmailField, EmailInput, PasswordInput
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.utils.decorators import method_decorator
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
 from apps.accounts.actor import SESSION_KEY, Actor
 from apps.accounts.models import Organization
 from apps.core.errors import NotFound
+from apps.ratelimits.decorators import limited
+from apps.ratelimits.guard import guarded
+from apps.ratelimits.requests import give_back
 from apps.web.access import members_only
 from apps.web.context import SIDEBARS, THEMES
+from apps.web.tries import count_try, remember_device
 
 PREFERENCES = {"theme": THEMES, "sidebar": SIDEBARS}
 LAST_ORGANIZATION = "organization"
@@ -50,11 +55,22 @@ class SignInForm(AuthenticationForm):
         "invalid_login": "This e-mail address and password do not belong together.",
     }
 
+    def clean(self) -> Any:
+        """Counts the try before the password is looked at. Raises TooManyRequests."""
+        email = self.cleaned_data.get("username")
+        if email and self.cleaned_data.get("password"):
+            assert self.request is not None
+            count_try(self.request, email)
+        return super().clean()
 
+
+@method_decorator(guarded("sign-in"), "dispatch")
 class SignIn(LoginView):
     """Django's, which takes a new session key at the sign-in and leads to addresses of this site
-    only."""
+    only. A try that fails counts."""
 
+    limiters = ()
+    counted_within = ("auth",)
     form_class = SignInForm
     template_name = "web/sign_in.html"
     redirect_authenticated_user = True
@@ -72,7 +88,9 @@ class SignIn(LoginView):
         return super().form_invalid(form)
 
     def form_valid(self, form: AuthenticationForm) -> HttpResponse:
+        give_back(self.request, "auth")
         response = super().form_valid(form)
+        remember_device(self.request, response, form.cleaned_data["username"])
         # Back to the page one was on: it may be of another organization than one's own. An id that
         # is not one's own, as on a shared computer, leads nowhere: see Actor.of_request.
         last = self.request.COOKIES.get(LAST_ORGANIZATION)
@@ -82,6 +100,7 @@ class SignIn(LoginView):
 
 
 @require_POST
+@limited("api")
 def sign_out(request: HttpRequest) -> HttpResponse:
     """Ends the session."""
     logout(request)
@@ -90,6 +109,7 @@ def sign_out(request: HttpRequest) -> HttpResponse:
 
 
 @require_POST
+@limited("api")
 @members_only
 def switch_organization(request: HttpRequest, actor: Actor) -> HttpResponse:
     """Works in `organization` (an id) from now on. Raises NotFound when the user is none of its
@@ -108,6 +128,7 @@ def switch_organization(request: HttpRequest, actor: Actor) -> HttpResponse:
 
 
 @require_POST
+@limited("api")
 def set_preferences(request: HttpRequest) -> HttpResponse:
     """Keeps `theme` or `sidebar` in a cookie and goes back to `next`. Anything else is ignored."""
     response = redirect(_of_this_site(request, request.POST.get("next", "")))

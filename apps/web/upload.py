@@ -17,10 +17,13 @@ from apps.accounts.actor import Actor
 from apps.accounts.errors import Forbidden
 from apps.core.errors import DocmillError
 from apps.jobs import storage
+from apps.jobs.counting import WITHIN, BatchCount, counting
 from apps.jobs.errors import IdempotencyMismatch, NoFiles
 from apps.jobs.services import Replayable, submit_once
 from apps.jobs.submission import check_key, fingerprint, read_submission
 from apps.jobs.upload import check_length, receive
+from apps.ratelimits.decorators import limited
+from apps.ratelimits.guard import guarded
 from apps.web.access import members_only
 from apps.web.upload_form import NewJobForm, api_fields
 
@@ -47,6 +50,8 @@ class WorksElsewhere(DocmillError):
 # into temporary files. `_check_token` asks for the same one before the first file.
 @csrf_exempt
 @require_http_methods(["GET", "HEAD", "POST"])
+@guarded("upload")
+@limited("api", within=WITHIN)
 @members_only
 def new_job(request: HttpRequest, actor: Actor) -> HttpResponse:
     """The form of a new job, and what makes the job of it. Raises Forbidden for readers."""
@@ -88,14 +93,19 @@ def _take(request: HttpRequest, actor: Actor, given: dict[str, str]) -> tuple[di
     WorksElsewhere, and what a submission through the API raises.
     """
     check_length(request)
-    with storage.refusing_when_full(), storage.incoming() as directory:
-        form = receive(request, directory, admit=partial(_check_token, request))
+    with (
+        storage.refusing_when_full(),
+        storage.incoming() as directory,
+        counting(request) as counts,
+    ):
+        form = receive(request, directory, admit=partial(_admit, request, actor, counts))
         given.update(form.fields)
         here = actor.organization
         if form.fields.pop("organization", str(here.pk)) != str(here.pk):
             raise WorksElsewhere(f"You now work in {here.name}. Send again to send there.")
         key = check_key(form.fields.pop("idempotency_key", ""))
         submission = read_submission(api_fields(form.fields))
+        counts.ask_for(submission.operation)
         # Where no file was chosen, browsers send a nameless one of no bytes.
         files = [each for each in form.files if each.name or each.size_bytes]
         if not files:
@@ -103,11 +113,20 @@ def _take(request: HttpRequest, actor: Actor, given: dict[str, str]) -> tuple[di
         hashed = fingerprint(submission, files)
         replayable = Replayable(ROUTE, key, hashed, lambda job: {"job": str(job.pk)})
         try:
-            return submit_once(
+            answer, is_replay = submit_once(
                 actor=actor, submission=submission, files=files, replayable=replayable
             )
         except IdempotencyMismatch as error:
             raise IdempotencyMismatch("This page has sent other files before.") from error
+        counts.is_accepted = not is_replay
+        return answer, is_replay
+
+
+def _admit(request: HttpRequest, actor: Actor, counts: BatchCount, fields: dict[str, str]) -> None:
+    """What is asked before any file is read. Raises NotFromHere, InvalidInput, TooManyRequests."""
+    _check_token(request, fields)
+    key = check_key(fields.get("idempotency_key", ""))
+    counts.begin(actor=actor, route=ROUTE, key=key)
 
 
 def _check_token(request: HttpRequest, fields: dict[str, str]) -> None:

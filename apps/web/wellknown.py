@@ -6,7 +6,10 @@ from django.templatetags.static import static
 from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_safe
 
+from apps.ratelimits.decorators import never_limited
 
+
+@never_limited
 @require_safe
 @cache_control(public=True, max_age=86400)
 def favicon(_: HttpRequest) -> HttpResponse:
@@ -14,6 +17,7 @@ def favicon(_: HttpRequest) -> HttpResponse:
     return redirect(static("web/icon.svg"))
 
 
+@never_limited
 @require_safe
 @cache_control(public=True, max_age=86400)
 def robots(_: HttpRequest) -> HttpResponse:

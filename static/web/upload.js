@@ -561,7 +561,7 @@
         detail: "The server could not answer (" + status + "). Try again: no file is submitted twice.",
       };
     }
-    const later = retryAfter ? " It is worth another try in " + inTime(retryAfter) + "." : "";
+    const later = retryAfter && !problem.limiter ? " It is worth another try in " + inTime(retryAfter) + "." : "";
     if (errors.length) return { detail: later.trim(), reasons: errors.map(fieldReason) };
     return { detail: (problem.detail || problem.title) + later };
   }

@@ -25,6 +25,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def up() -> Iterator[service.Service]:
     settings = {
         "EXTRA_PROCESSORS": "tests.browser.staging.StagingProcessor",
+        "ENABLE_SIGNUP": "true",
         "RETRY_BASE_SECONDS": "7200",  # what waits for its next try waits until the end
     }
     with service.running(**settings) as running:

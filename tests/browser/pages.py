@@ -52,6 +52,19 @@ def signed_out(page: Page) -> None:
     page.get_by_text("You are signed out.").wait_for()
 
 
+def forgot_password(page: Page) -> None:
+    """By keyboard alone."""
+    page.keyboard.type("nobody@example.com")  # the field has the focus
+    page.keyboard.press("Enter")
+    page.get_by_text("a mail with a link is on its way").wait_for()
+
+
+def too_short(page: Page) -> None:
+    page.keyboard.type("short")
+    page.keyboard.press("Enter")
+    page.get_by_role("alert").wait_for()
+
+
 def open_organizations(page: Page) -> None:
     page.locator("details.organization > summary").click()
 
@@ -116,6 +129,18 @@ def choose_action(name: str) -> Callable[[Page], None]:
     return choose
 
 
+def add_a_rule(effect: str) -> Callable[[Page], object]:
+    """Of every limiter: what blocks is asked for again, and a number is a mistake."""
+
+    def prepare(page: Page) -> None:
+        page.get_by_label("What it lays down").select_option(effect)
+        page.get_by_label("Blocked until").fill("2099-01-01T12:00")
+        page.get_by_label("Reason").fill("A test.")
+        page.get_by_role("button", name="Add rule").click()
+
+    return prepare
+
+
 def pause_without_a_reason(page: Page) -> None:
     page.evaluate("document.querySelector('form[method=post] [required]').required = false")
     page.get_by_role("button", name="Pause").click()
@@ -126,6 +151,12 @@ SESSIONS = (
     Shown("sign-in", "/sign-in", NOBODY),
     Shown("wrong password", "/sign-in", NOBODY, prepare=wrong_password),
     Shown("signed out", "/sign-in", NOBODY, prepare=signed_out),
+    Shown("forgotten password", "/password", NOBODY),
+    Shown("mail on its way", "/password", NOBODY, prepare=forgot_password),
+    Shown("new password", "/password/{reset}", NOBODY),
+    Shown("new password too short", "/password/{reset}", NOBODY, prepare=too_short),
+    Shown("sign-up", "/sign-up", NOBODY),
+    Shown("new account", "/sign-up/{invitation}", NOBODY),
     Shown("menu of organizations", "/", prepare=open_organizations),
     Shown("menu of the account", "/", prepare=open_account),
     Shown("sidebar collapsed", "/", prepare=collapse),
@@ -214,6 +245,7 @@ REFUSED = (
     Shown("no such job", f"/jobs/{NOWHERE}", status=404),
     Shown("a job of others", "/jobs/{foreign}", status=404),
     Shown("new job for a reader", "/jobs/new", "rita", status=403),
+    Shown("too many requests", "/jobs", "ursula", status=429),
 )
 API = (
     Shown("api", "/api"),
@@ -274,7 +306,23 @@ ADMIN = (
     Shown("admin add organization", "/admin/accounts/organization/add/"),
     Shown("admin password", "/admin/password_change/"),
 )
+COUNTS = "/admin/ratelimits/limitsnow/"
+RULES = "/admin/ratelimits/ratelimitrule/"
+LIMITS = (
+    Shown("limits", COUNTS),
+    Shown("limits of a person", f"{COUNTS}?who=nora@example.com"),
+    Shown("limits of an address", f"{COUNTS}?who=203.0.113.9"),
+    Shown("limits of nobody", f"{COUNTS}?who=somebody"),
+    Shown("limits over a month", f"{COUNTS}?span=month", prepare=click(".charts summary")),
+    Shown("limits, reset", f"{COUNTS}reset/?who=nora@example.com&limiter=chat"),
+    Shown("rules", RULES),
+    Shown("rule", RULES, prepare=click("#result_list tbody th a")),
+    Shown("rule, remove", RULES, prepare=choose_action("remove")),
+    Shown("add rule", f"{RULES}add/?who=nora@example.com"),
+    Shown("add rule, mistakes", f"{RULES}add/?who=nobody", prepare=add_a_rule("number")),
+    Shown("add rule, block", f"{RULES}add/?who=127.0.0.0/8", prepare=add_a_rule("blocked")),
+)
 PAGES = (
     *(*SESSIONS, *DASHBOARD, *JOBS, *JOB, *JOB_MORE, *FILE, *FILE_MORE, *CONFIRM),
-    *(*NEW, *REFUSED, *API, *DOCS, *ADMIN),
+    *(*NEW, *REFUSED, *API, *DOCS, *ADMIN, *LIMITS),
 )

@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 
 from tests.processes import BASE_DIR, Process
+from tests.servers import GENEROUS
 
 SAMPLES = BASE_DIR / "samples"
 READY = "Ctrl-C stops everything."
@@ -79,6 +80,7 @@ def running(**settings: str) -> Iterator[Service]:
         "REDIS_URL": f"unix://{data / 'valkey' / 'valkey.sock'}",
         "ENV_FILE": os.devnull,
         "SHUTDOWN_GRACE_SECONDS": "1",
+        **GENEROUS,
         **settings,
     }
     process = Process("up", "--port", PORT, "--slots", "6", log=data / "up.log", env=environment)

@@ -43,6 +43,7 @@ class Stage:
 def build(service: Service) -> Stage:
     """Makes it all, and waits until everything is in the state that it is there to show."""
     keys = json.loads(service.call("from tests.browser import people; people.make()"))
+    service.call("from tests.browser import limits; limits.make()")
     stage = Stage(service, keys, {})
     office = stage.api(people.OFFICE)
     for number in range(1, SMALL_JOBS + 1):
@@ -51,6 +52,8 @@ def build(service: Service) -> Stage:
     _open_jobs(office, stage.ids)
     elsewhere = stage.api(people.ELSEWHERE).submit("Lamp oil", {"lamp-oil.txt": "Not yours."})
     stage.ids["foreign"] = elsewhere
+    links = service.call("from tests.browser import people; people.invite()")
+    stage.ids.update(json.loads(links))
     return stage
 
 

@@ -63,7 +63,7 @@ def test_names_are_set_off_and_only_our_addresses_are_links() -> None:
 
 def test_the_root_lists_what_there_is_for_everybody(client: Client) -> None:
     entries = client.get("/api").json()
-    assert list(entries) == ["upload", "jobs", "pause", "docs", "schema", "health"]
+    assert list(entries) == ["upload", "jobs", "pause", "rate_limits", "docs", "schema", "health"]
     assert client.get("/api/").json() == entries
     _, html = page(client, "/api")
     for url in entries.values():

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 from django.core.management import call_command
 from django.test import override_settings
 
@@ -133,3 +134,35 @@ def test_east_asian_languages_are_optional() -> None:
 def test_so_are_searchable_pdfs(is_on: bool, status: str) -> None:
     with override_settings(SEARCHABLE_PDF=is_on):
         assert doctor.searchable_line().status == status
+
+
+def test_a_redis_that_forgets_counts_is_told(valkey: Valkey) -> None:
+    with redis.Redis.from_url(valkey.url) as client:
+        assert doctor.limits_line().status == "ok"
+        client.config_set("maxmemory-policy", "allkeys-lru")
+        assert doctor.limits_line().status == "ok", "without a bound nothing is forgotten"
+        client.config_set("maxmemory", "100mb")
+        try:
+            line = doctor.limits_line()
+        finally:
+            client.config_set("maxmemory", "0")
+            client.config_set("maxmemory-policy", "noeviction")
+    assert line.status == "weak"
+    assert "allkeys-lru" in line.detail
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "words"),
+    [
+        ({"ENABLE_RATE_LIMITING": False}, "off", "ENABLE_RATE_LIMITING"),
+        ({"LIMITS_REDIS_URL": "memory"}, "weak", "by itself"),
+        ({"LIMITS_REDIS_URL": "redis://127.0.0.1:1/0"}, "weak", "cannot be reached"),
+    ],
+)
+def test_so_are_limits_that_are_counted_elsewhere(
+    changes: dict[str, Any], status: str, words: str
+) -> None:
+    with override_settings(**changes):
+        line = doctor.limits_line()
+    assert line.status == status
+    assert words in line.detail

@@ -3,12 +3,17 @@ from pathlib import Path
 
 import pytest
 from django.test import override_settings
+from pytest_django import Settings
 from rest_framework.test import APIClient
 
-from apps.accounts.models import ApiKey, User
+from apps.accounts.models import ApiKey, Organization, User
 from apps.accounts.services import create_user, revoke_api_key
-from apps.health.first_run import collect_static, ensure_admin, ensure_api_key
+from apps.health.first_run import collect_static, ensure_admin, ensure_api_key, lift_batch_limit
 from apps.health.screen import Admin
+from apps.ratelimits.models import RateLimitRule
+from apps.ratelimits.rules import change_rule, remove_rule
+from apps.ratelimits.services import check
+from apps.ratelimits.subjects import Subject
 
 
 @pytest.fixture
@@ -89,3 +94,38 @@ def _forget_finders() -> None:
     from django.contrib.staticfiles.finders import get_finder
 
     get_finder.cache_clear()
+
+
+def rules() -> list[tuple[str, str, str]]:
+    return [(each.target, each.limiter, each.windows) for each in RateLimitRule.objects.all()]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_batches_of_the_first_organization_are_unlimited_by_a_visible_rule(
+    admin: Admin, settings: Settings
+) -> None:
+    settings.LIMIT_BATCH_UPLOAD = "3/h"
+    lift_batch_limit(admin)
+    assert rules() == [("organization root", "batch-upload", "unlimited")]
+    user = User.objects.get()
+    personal = Organization.objects.get(personal_of=user)
+    me = Subject.user(user.pk), Subject.organization(personal.pk)
+    assert all(check("batch-upload", me[0], caller=me).allowed for _ in range(9))
+    assert not all(check("batch-upload", Subject.user(user.pk + 1)).allowed for _ in range(9))
+
+
+def test_a_second_run_makes_no_second_rule(admin: Admin) -> None:
+    lift_batch_limit(admin)
+    lift_batch_limit(admin)
+    assert len(rules()) == 1
+
+
+def test_a_rule_that_somebody_removed_or_changed_stays_so(admin: Admin) -> None:
+    lift_batch_limit(admin)
+    rule = RateLimitRule.objects.get()
+    change_rule(by=User.objects.get(), rule=rule, windows="5/h")
+    lift_batch_limit(admin)
+    assert rules() == [("organization root", "batch-upload", "5/hour")]
+    remove_rule(by=User.objects.get(), rule=rule)
+    lift_batch_limit(admin)
+    assert rules() == []

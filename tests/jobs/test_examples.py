@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import pytest
 from django.db.models import F
 from django.test import Client
-from django.urls import get_resolver, resolve
+from django.urls import resolve
 from rest_framework.test import APIClient
 
 from apps.accounts.models import User
@@ -16,7 +16,7 @@ from apps.core.browsable import blocks
 from apps.jobs.models import BatchFile, BatchJob, FileResult
 from tests.jobs.forms import SAMPLES, accepted, body, part
 from tests.jobs.runs import fail_next, read_next
-from tests.journeys.test_tenancy import routes
+from tests.routes import every_route
 
 pytestmark = [pytest.mark.once, pytest.mark.django_db]
 
@@ -43,7 +43,7 @@ def examples_of(view: Any) -> Iterator[Example]:
 def api_views() -> list[Any]:
     found = {
         getattr(pattern.callback, "cls", None)
-        for route, pattern in routes(get_resolver().url_patterns)
+        for route, pattern in every_route().items()
         if route.startswith("api")
     }
     return sorted(found - {None}, key=lambda view: str(view.__name__))

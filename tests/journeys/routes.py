@@ -6,11 +6,13 @@ OPEN_TO_ALL = {
     "api/": ["GET"],
     "api/docs": ["GET"],
     "api/health": ["GET"],
+    "api/rate-limits": ["GET"],
     "api/schema": ["GET"],
     "favicon.ico": ["GET"],
     "health": ["GET"],
     "robots.txt": ["GET"],
     "sign-in": ["GET"],
+    "password": ["GET"],
 }
 LISTS = {"api/batch/jobs": ["GET"]}
 OF_ONES_OWN_ORGANIZATION = {"api/batch/pause": ["GET", "POST", "DELETE"]}
@@ -59,6 +61,12 @@ PAGE_DETAILS = {
     **{f"files/<uuid:file_id>/{verb}": ["POST"] for verb in FILE_VERBS},
 }
 OF_ONES_OWN_SESSION = {"organization": ["POST"], "preferences": ["POST"], "sign-out": ["POST"]}
+BY_LINK = {
+    "sign-up": ["GET"],
+    "sign-up/<str:token>": ["GET"],
+    "password/<str:uidb64>/<str:token>": ["GET"],
+}
+"""There for who was mailed a link, or not there while nobody may sign up: see tests/web."""
 ADMIN_WITHOUT_DATA = {
     "admin/",
     "admin/login/",  # leads to the index

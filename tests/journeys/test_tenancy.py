@@ -9,7 +9,6 @@ import pytest
 from django.apps import apps
 from django.contrib.auth.models import Group
 from django.test import Client
-from django.urls import URLPattern, URLResolver, get_resolver
 from rest_framework.test import APIClient
 
 from apps.accounts.models import ApiKey, Membership, Organization, User
@@ -17,11 +16,13 @@ from apps.audit.models import AuditEntry
 from apps.audit.services import record
 from apps.jobs.models import BatchFile, BatchJob
 from apps.queue.models import Lane, Pause, PeriodicRun, WorkerNode, WorkItem
+from apps.ratelimits.rules import add_rule
 from tests.conftest import ApiFor, ClientFor
 from tests.jobs.forms import UPLOAD, accepted, body, field, files_of, part, post
 from tests.jobs.runs import fail_next, read_next
 from tests.journeys.routes import (
     ADMIN_WITHOUT_DATA,
+    BY_LINK,
     DETAILS,
     LISTS,
     MAKES,
@@ -33,6 +34,7 @@ from tests.journeys.routes import (
     PICTURES,
     SEARCHABLE,
 )
+from tests.routes import every_route
 
 pytestmark = pytest.mark.once
 
@@ -42,20 +44,6 @@ ACTIONS = (*(f"/{verb}" for verb in CONTROLS), "/cancel", "/retry", "/delete", "
 HTML = {"Accept": "text/html"}
 FOREIGN = ("Acme", "acme", "alice@example.com", "bob@example.com", "what was read")
 """What is in everything that was made here, and in no answer that Charlie gets."""
-
-
-def routes(patterns: list[Any], prefix: str = "") -> Iterator[tuple[str, URLPattern]]:
-    """Every route of the URL table with its view."""
-    for pattern in patterns:
-        route = prefix + str(pattern.pattern)
-        if isinstance(pattern, URLResolver):
-            yield from routes(pattern.url_patterns, route)
-        else:
-            yield route, pattern
-
-
-def every_route() -> dict[str, URLPattern]:
-    return dict(routes(get_resolver().url_patterns))
 
 
 def cases(*tables: dict[str, list[str]]) -> list[tuple[str, str]]:
@@ -112,6 +100,7 @@ def test_every_route_has_its_place_here() -> None:
         **PAGES,
         **PAGE_DETAILS,
         **OF_ONES_OWN_SESSION,
+        **BY_LINK,
     }
     found = every_route()
     assert {route for route in found if not route.startswith("admin/")} == set(known)
@@ -304,6 +293,13 @@ def admin_paths() -> Iterator[tuple[str, str]]:
     Lane.objects.create(name="default")
     WorkerNode.objects.create(id=uuid.uuid4(), host="here", pid=1, slots=1)
     PeriodicRun.objects.create(name="sweep")
+    add_rule(
+        by=None,
+        limiter="search",
+        organization=Organization.objects.get(name="Acme"),
+        windows="5/min",
+        reason="acme's",
+    )
     for route in every_route():
         if not route.startswith("admin/"):
             continue

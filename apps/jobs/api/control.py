@@ -45,6 +45,7 @@ class JobCancel(APIView):
     """
 
     name = "Cancel a job"
+    limiters = ("api",)
 
     def offers(self, request: Request) -> list[Offer]:
         return offers.of_doing(request, self.kwargs["job_id"], offers.cancel)
@@ -67,6 +68,7 @@ class JobPause(APIView):
     """
 
     name = "Pause a job"
+    limiters = ("api",)
 
     def offers(self, request: Request) -> list[Offer]:
         return offers.of_doing(request, self.kwargs["job_id"], offers.pause_with_reason)
@@ -91,6 +93,7 @@ class JobResume(APIView):
     """
 
     name = "Resume a job"
+    limiters = ("api",)
 
     def offers(self, request: Request) -> list[Offer]:
         return offers.of_doing(request, self.kwargs["job_id"], offers.resume)
@@ -111,6 +114,7 @@ class JobRetry(APIView):
     """
 
     name = "Retry a job"
+    limiters = ("api",)
 
     def offers(self, request: Request) -> list[Offer]:
         return offers.of_doing(request, self.kwargs["job_id"], offers.retry)
@@ -132,6 +136,7 @@ class JobRequeue(APIView):
     """
 
     name = "Requeue a job"
+    limiters = ("api",)
 
     def offers(self, request: Request) -> list[Offer]:
         return offers.of_doing(request, self.kwargs["job_id"], offers.requeue)
@@ -152,6 +157,7 @@ class JobDiscard(APIView):
     """
 
     name = "Discard a job"
+    limiters = ("api",)
 
     def offers(self, request: Request) -> list[Offer]:
         return offers.of_doing(request, self.kwargs["job_id"], offers.discard)

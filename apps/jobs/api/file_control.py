@@ -41,6 +41,7 @@ class FileCancel(APIView):
     """
 
     name = "Cancel a file"
+    limiters = ("api",)
 
     def offers(self, request: Request) -> list[Offer]:
         return offers.of_doing_to_file(request, self.kwargs["file_id"], offers.cancel_file)
@@ -61,6 +62,7 @@ class FilePause(APIView):
     """
 
     name = "Pause a file"
+    limiters = ("api",)
 
     def offers(self, request: Request) -> list[Offer]:
         return offers.of_doing_to_file(
@@ -88,6 +90,7 @@ class FileResume(APIView):
     """
 
     name = "Resume a file"
+    limiters = ("api",)
 
     def offers(self, request: Request) -> list[Offer]:
         return offers.of_doing_to_file(request, self.kwargs["file_id"], offers.resume_file)
@@ -106,6 +109,7 @@ class FileRetry(APIView):
     """
 
     name = "Retry a file"
+    limiters = ("api",)
 
     def offers(self, request: Request) -> list[Offer]:
         return offers.of_doing_to_file(request, self.kwargs["file_id"], offers.retry_file)
@@ -125,6 +129,7 @@ class FileRequeue(APIView):
     """
 
     name = "Requeue a file"
+    limiters = ("api",)
 
     def offers(self, request: Request) -> list[Offer]:
         return offers.of_doing_to_file(request, self.kwargs["file_id"], offers.requeue_file)

@@ -64,6 +64,7 @@ class FileDetail(APIView):
     """
 
     name = "File"
+    limiters = ("api",)
 
     def offers(self, request: Request) -> list[Offer]:
         return offers.of_file(request, self.kwargs["file_id"])
@@ -97,6 +98,7 @@ class FileText(APIView):
     """
 
     name = "Text of a file"
+    limiters = ("api",)
     content_negotiation_class = OneMediaType
 
     @extend_schema(operation_id="file_text", responses={(200, "text/plain"): OpenApiTypes.STR})
@@ -117,6 +119,7 @@ class FileExtraction(APIView):
     """
 
     name = "Extraction of a file"
+    limiters = ("api",)
     content_negotiation_class = OneMediaType
 
     @extend_schema(operation_id="file_result", responses={200: OpenApiTypes.OBJECT})
@@ -137,6 +140,7 @@ class FileContent(APIView):
     """
 
     name = "Bytes of a file"
+    limiters = ("api",)
     content_negotiation_class = OneMediaType
 
     @extend_schema(
@@ -168,6 +172,7 @@ class FileSearchable(APIView):
     """
 
     name = "Searchable PDF of a file"
+    limiters = ("api",)
     content_negotiation_class = OneMediaType
 
     @extend_schema(

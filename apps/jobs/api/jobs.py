@@ -93,6 +93,7 @@ class JobList(generics.ListAPIView[BatchJob]):
     """
 
     name = "Jobs"
+    limiters = ("api",)
     serializer_class = JobSerializer
     filterset_class = JobFilter
     queryset = BatchJob.objects.none()
@@ -119,6 +120,7 @@ class JobDetail(APIView):
     """
 
     name = "Job"
+    limiters = ("api",)
     below = (
         ("job-files", "Its files, in the order of submission."),
         ("job-results-ndjson", "All results, one line of JSON for each file."),
@@ -170,6 +172,7 @@ class JobFiles(generics.ListAPIView[BatchFile]):
     """
 
     name = "Files of a job"
+    limiters = ("api",)
     serializer_class = FileSerializer
     filterset_class = FileFilter
     pagination_class = FilePagination
@@ -192,6 +195,7 @@ class JobResultsNdjson(APIView):
     """
 
     name = "Results as NDJSON"
+    limiters = ("api",)
     content_negotiation_class = OneMediaType
 
     @extend_schema(
@@ -213,6 +217,7 @@ class JobResultsZip(APIView):
     """
 
     name = "Results as ZIP"
+    limiters = ("api",)
     content_negotiation_class = OneMediaType
 
     @extend_schema(

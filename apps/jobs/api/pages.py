@@ -35,6 +35,7 @@ class FilePageImage(APIView):
     """
 
     name = "Picture of a page"
+    limiters = ("api",)
     content_negotiation_class = OneMediaType
 
     @extend_schema(

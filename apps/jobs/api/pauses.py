@@ -33,6 +33,7 @@ class OrganizationPause(APIView):
     """
 
     name = "Pause"
+    limiters = ("api",)
 
     def offers(self, request: Request) -> list[Offer]:
         return offers.of_pausing(request)

@@ -18,6 +18,7 @@ from apps.core.filters import refuse_unknown_parameters
 from apps.jobs import storage
 from apps.jobs.api import offers
 from apps.jobs.api.serializers import AcceptedSerializer, UploadSerializer
+from apps.jobs.counting import WITHIN, counting
 from apps.jobs.inflight import alone_with
 from apps.jobs.models import BatchJob
 from apps.jobs.services import Replayable, Submission, submit_job, submit_once
@@ -51,6 +52,8 @@ class BatchUpload(APIView):
     """
 
     name = "Upload files"
+    limiters = ("api",)
+    counted_within = WITHIN
     parser_classes = [LeavesTheBody]
 
     @extend_schema(
@@ -71,10 +74,14 @@ class BatchUpload(APIView):
             storage.refusing_when_full(),
             alone_with(key, actor=actor, route=ROUTE),
             storage.incoming() as directory,
+            counting(request) as counts,
         ):
+            counts.begin(actor=actor, route=ROUTE, key=key)
             form = receive(request._request, directory)
             submission = read_submission(form.fields)
+            counts.ask_for(submission.operation)
             answer, replayed = self._submit(request, actor, submission, form, key)
+            counts.is_accepted = not replayed
         headers = {"Location": answer["url"]}
         if replayed:
             headers["Idempotency-Replayed"] = "true"

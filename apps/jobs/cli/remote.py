@@ -5,6 +5,7 @@ import ssl
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -19,6 +20,8 @@ READ_TIMEOUT = httpx.Timeout(connect=10, read=30, write=30, pool=10)
 UPLOAD_TIMEOUT = httpx.Timeout(connect=10, read=180, write=60, pool=10)
 """After the last byte the server still syncs up to 2.5 GB to its disk."""
 RETRY_SECONDS = 1.0
+LONGEST_WAIT_SECONDS = 60.0
+"""For room under a limit of the other installation; a longer one is told and not waited for."""
 SLOWEST_POLL_SECONDS = 5.0
 PAGE = 100
 AWAY = frozenset({429, 500, 502, 503, 504})
@@ -43,14 +46,15 @@ class RemoteDoor:
         )
 
     def submit(self, paths: Sequence[Path], order: Order) -> Json:
-        """The new job. A connection that breaks is tried once more under the same Idempotency-Key,
-        so that the files cannot be submitted twice."""
+        """The new job. After a connection that breaks, and a limit that is soon over, it is tried
+        once more under the same Idempotency-Key, so that the files cannot be submitted twice."""
         key = str(uuid.uuid4())
         try:
             return self._upload(paths, order, key)
         except Away as broken:
             self._say(f"{broken} Trying once more.")
-        time.sleep(RETRY_SECONDS)
+            wait_seconds = broken.retry_after or RETRY_SECONDS
+        time.sleep(wait_seconds)
         return self._upload(paths, order, key)
 
     def job(self, job_id: UUID | str) -> Json:
@@ -91,6 +95,10 @@ class RemoteDoor:
         )
         if response.status_code in GATEWAY and _json(response) is None:
             raise Away(str(self._problem(response)))
+        wait_seconds = _retry_after(response)
+        is_limited = response.status_code == HTTPStatus.TOO_MANY_REQUESTS
+        if is_limited and wait_seconds and wait_seconds <= LONGEST_WAIT_SECONDS:
+            raise Away(str(self._problem(response)), wait_seconds)
         return self._answer(response)
 
     def _pages(self, path: str) -> Iterator[Json]:
@@ -109,9 +117,7 @@ class RemoteDoor:
     def _ask(self, method: str, path: str, **how: Any) -> Json:
         response = self._send(method, path, **how)
         if response.status_code in AWAY:
-            wait = response.headers.get("Retry-After", "")
-            refused = self._problem(response)
-            raise Away(str(refused), float(wait) if wait.isdecimal() else None)
+            raise Away(str(self._problem(response)), _retry_after(response))
         return self._answer(response)
 
     def _send(self, method: str, path: str, **how: Any) -> httpx.Response:
@@ -164,6 +170,12 @@ def _json(response: httpx.Response) -> Json | None:
     except ValueError:
         return None
     return answer if isinstance(answer, dict) else None
+
+
+def _retry_after(response: httpx.Response) -> float | None:
+    """Seconds, where the answer tells them."""
+    told = response.headers.get("Retry-After", "")
+    return float(told) if told.isdecimal() else None
 
 
 def _tls_error(error: BaseException) -> ssl.SSLError | None:

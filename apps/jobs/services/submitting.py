@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 
 from apps.accounts.actor import Actor
@@ -165,10 +165,19 @@ def submit_once(
     return answer, False
 
 
+def is_known(*, actor: Actor, route: str, key: str) -> bool:
+    """Whether a request with this key was answered before: the next makes no job."""
+    mine = _with_key(actor, route, key).filter(created_at__gte=Now() - KEY_KEPT_FOR)
+    return bool(key) and bool(mine.exists())
+
+
+def _with_key(actor: Actor, route: str, key: str) -> QuerySet[IdempotencyKey]:
+    keys = IdempotencyKey.objects.in_organization(actor.organization)
+    return keys.filter(user=actor.user, route=route, key=key)
+
+
 def _replay(actor: Actor, replayable: Replayable) -> dict[str, Any] | None:
-    mine = IdempotencyKey.objects.in_organization(actor.organization).filter(
-        user=actor.user, route=replayable.route, key=replayable.key
-    )
+    mine = _with_key(actor, replayable.route, replayable.key)
     mine.filter(created_at__lt=Now() - KEY_KEPT_FOR).delete()
     known = mine.first()
     if known is None:

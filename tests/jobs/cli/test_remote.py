@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -153,6 +154,33 @@ def test_it_is_sent_again_only_once(
     assert answer.code == 2
     assert way.connections == 2
     assert "does not answer" in answer.err
+    assert not BatchJob.objects.exists()
+
+
+def test_room_that_is_there_soon_is_waited_for(
+    run: Run, bad_way: Callable[..., BadWay], token: str, letter: Path
+) -> None:
+    way = bad_way(response("429 Too Many Requests", "", "Retry-After: 1"))
+    started = time.monotonic()
+
+    answer = run("submit", letter, "--url", way.url, "--key", token)
+
+    assert answer.code == 0
+    assert time.monotonic() - started >= 1
+    assert BatchJob.objects.count() == 1
+
+
+def test_room_that_is_there_much_later_is_told(
+    run: Run, bad_way: Callable[..., BadWay], token: str, letter: Path
+) -> None:
+    problem = '{"code": "request.throttled", "detail": "Try again in 29 minutes."}'
+    way = bad_way(response("429 Too Many Requests", problem, "Retry-After: 1740"))
+
+    answer = run("submit", letter, "--url", way.url, "--key", token)
+
+    assert answer.code == 2
+    assert way.connections == 1
+    assert "Try again in 29 minutes." in answer.err
     assert not BatchJob.objects.exists()
 
 

@@ -1,0 +1,70 @@
+"""Whether Redis is asked: after a failure not for two seconds, then one probe at a time, made by a
+thread, so that no request waits for a server that is away."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from redis.exceptions import RedisError
+
+logger = logging.getLogger(__name__)
+
+PAUSE_SECONDS = 2.0
+FAILURES = (RedisError, OSError)
+
+
+def in_background(work: Callable[[], None]) -> None:
+    """Calls `work` in a thread that the process does not wait for at its end."""
+    threading.Thread(target=work, name="limits-probe", daemon=True).start()
+
+
+class Breaker:
+    """Closed while Redis answers. `probe` raises one of FAILURES while it does not.
+
+    One line is logged when it goes and one when it is back, whatever happens in between.
+    """
+
+    def __init__(
+        self,
+        probe: Callable[[], None],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        spawn: Callable[[Callable[[], None]], None] = in_background,
+    ) -> None:
+        self._probe = probe
+        self._clock = clock
+        self._spawn = spawn
+        self._lock = threading.Lock()
+        self._next_probe = 0.0
+        self.is_open = False
+
+    def is_closed(self) -> bool:
+        """Whether to ask Redis now. Starts a probe when it is time for one."""
+        if not self.is_open:
+            return True
+        with self._lock:
+            due = self._clock() >= self._next_probe
+            if due:
+                self._next_probe = self._clock() + PAUSE_SECONDS
+        if due:
+            self._spawn(self._try)
+        return not self.is_open
+
+    def trip(self, error: Exception) -> None:
+        """Redis has failed: it is left alone for a while."""
+        with self._lock:
+            self._next_probe = self._clock() + PAUSE_SECONDS
+            was_open, self.is_open = self.is_open, True
+        if not was_open:
+            logger.warning("limits: Redis is away (%s); each process counts by itself", error)
+
+    def _try(self) -> None:
+        try:
+            self._probe()
+        except FAILURES:
+            return
+        with self._lock:
+            was_open, self.is_open = self.is_open, False
+        if was_open:
+            logger.warning("limits: Redis is back")
