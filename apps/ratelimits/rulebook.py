@@ -181,6 +181,12 @@ def refresh() -> None:
     book.refresh()
 
 
+def read() -> None:
+    """Sees to it that the rules are those of now. A query."""
+    book.forget()
+    book.refresh()
+
+
 def heard(stamp: str) -> None:
     """Takes note of the rules' version that an answer of the store brought, "" for unknown."""
     book.heard(stamp)

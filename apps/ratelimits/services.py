@@ -91,6 +91,7 @@ def reset_limit(
     the subject; its key in the store when empty. Raises Unavailable when Redis is away: there its
     counts go on.
     """
+    rulebook.read()  # under which key it counts is told by the rule that holds now
     subjects = (subject, *caller)
     ruled = (rulebook.ruling(name, subjects), rulebook.shadow(name, subjects))
     all_windows = [limiter(name).windows, *(each.windows for each in ruled if each)]
