@@ -1,0 +1,106 @@
+"""What limits add to a request, from the handler to the answer with its headers."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from statistics import median
+from typing import Any
+
+from benchmarks.queueing.stage import Stage
+from benchmarks.ratelimits.rounds import in_turn, medians
+from benchmarks.ratelimits.table import Row, Table, p95, spread
+
+ROUNDS, QUICK_ROUNDS = 40, 2
+CALLS = 50
+"""In a round, by a user of its own."""
+PATH = "/api"
+AIM = 0.35
+NONE, OURS, THEIRS = "no throttle", "Docmill", "two throttles of Django REST framework"
+
+
+def measure(stage: Stage, table: Table) -> None:
+    """The same view, signed in by a key, in three ways: two windows for who asks with the headers
+    and the limit for all together, two throttles, and nothing."""
+    from django.test import override_settings
+
+    from apps.ratelimits import redis_store
+    from apps.ratelimits.stores import store
+
+    redis_store.ANSWER_SECONDS = 10.0  # for the reason that is in `calls`
+    count = stage.size(ROUNDS, QUICK_ROUNDS)
+    tokens = [token(number) for number in range(count + 1)]
+    with override_settings(LIMIT_API="60/min, 1000/h", LIMIT_GLOBAL="1000000/min"):
+        store.cache_clear()
+        works = {name: asking(tokens, name) for name in (NONE, OURS, THEIRS)}
+        with choosing() as choose:
+            times = in_turn(works, count, CALLS, before=choose)
+    plain = medians(times[NONE])
+    ours, theirs = (
+        [each - bare for each, bare in zip(medians(times[name]), plain, strict=True)]
+        for name in (OURS, THEIRS)
+    )
+    ratios = [mine / others for mine, others in zip(ours, theirs, strict=True)]
+    ratio = median(ratios)
+    table.add(
+        Row(
+            f"added to a request of {spread(plain)} µs: p50, p95 of the rounds",
+            f"{spread(ours)} µs",
+            f"{THEIRS}: {spread(theirs)} µs",
+            ratio,
+            p95(ratios),
+            f"<= {AIM}",
+            ratio <= AIM,
+        )
+    )
+
+
+def token(number: int) -> str:
+    """That of a new key of a new user."""
+    from apps.accounts.models import Organization
+    from apps.accounts.services import create_api_key, create_user
+
+    user = create_user(email=f"asks{number}@example.com", password=None)
+    organization = Organization.objects.get(personal_of=user)
+    return create_api_key(organization=organization, user=user, name="benchmark")[1]
+
+
+def asking(tokens: list[str], name: str) -> Callable[[str], object]:
+    from django.test import Client
+
+    client = Client(SERVER_NAME="localhost")
+
+    def ask(key: str) -> object:
+        answer = client.get(PATH, headers={"authorization": f"Bearer {tokens[int(key)]}"})
+        assert answer.status_code == 200, answer.content
+        assert ("RateLimit" in answer) == (name == OURS), answer.headers
+        return answer
+
+    return ask
+
+
+@contextmanager
+def choosing() -> Iterator[Callable[[str, str], None]]:
+    """Gives what puts the throttles of the view; afterwards they are what they were."""
+    from django.conf import settings
+    from rest_framework.throttling import UserRateThrottle
+
+    from apps.ratelimits.throttle import Limits
+    from apps.web.api import Root
+
+    class Minute(UserRateThrottle):
+        scope, rate = "minute", "60/min"
+
+    class Hour(UserRateThrottle):
+        scope, rate = "hour", "1000/hour"
+
+    throttles: dict[str, list[Any]] = {NONE: [], OURS: [Limits], THEIRS: [Minute, Hour]}
+    view: Any = Root
+    before = view.throttle_classes
+
+    def choose(name: str, _key: str) -> None:
+        view.throttle_classes = throttles[name]
+        settings.ENABLE_RATE_LIMITING = name == OURS
+
+    try:
+        yield choose
+    finally:
+        view.throttle_classes, settings.ENABLE_RATE_LIMITING = before, True
