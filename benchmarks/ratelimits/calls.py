@@ -3,17 +3,15 @@
 from collections.abc import Callable
 from datetime import timedelta
 from hashlib import sha1
-from itertools import chain
-from statistics import median
 from types import SimpleNamespace
 from typing import Any
 
 from benchmarks.queueing.stage import Stage
 from benchmarks.ratelimits.peers import TOLD, peers
-from benchmarks.ratelimits.rounds import in_turn, medians
-from benchmarks.ratelimits.table import Row, Table, p95, spread
+from benchmarks.ratelimits.rounds import Block, Blocks, calls_of, in_turn, passed, worked
+from benchmarks.ratelimits.table import Table
 
-ROUNDS, QUICK_ROUNDS = 200, 3
+ROUNDS, QUICK_ROUNDS = 100, 3
 CALLS = 50
 """In a round, with keys of its own: less than the smallest window lets pass."""
 WINDOWS = "60/min, 1000/h"
@@ -23,6 +21,7 @@ RULES = 50
 AIM = 2.0
 EMPTY = "empty EVALSHA"
 CHECK = "`check`, two windows, rules"
+FULLER = f"`check`, {FULL} hits kept"
 
 
 def measure(stage: Stage, table: Table) -> None:
@@ -34,28 +33,35 @@ def measure(stage: Stage, table: Table) -> None:
     # A late answer is a slow one; as it is installed, the calls after it would be counted in
     # memory, and be measured as quick ones.
     redis_store.ANSWER_SECONDS = 10.0
+    rounds = stage.size(ROUNDS, QUICK_ROUNDS)
     with override_settings(LIMIT_SEARCH=WINDOWS, LIMIT_CHAT=FULL_WINDOWS):
         store.cache_clear()
         lay_down_rules()
-        works = {**empty(), CHECK: checks("search"), f"the same, {FULL} hits kept": checks("chat")}
+        works = {**empty(), CHECK: checks("search"), FULLER: checks("chat")}
         for peer in peers([TOLD])[1:]:
             works[peer.name] = peer.start(stage_url(), windows())
-        times = in_turn(works, stage.size(ROUNDS, QUICK_ROUNDS), CALLS, before=fill)
-    base = times.pop(EMPTY)
-    for name, rounds in times.items():
-        ratios = [mine / empty for mine, empty in zip(medians(rounds), medians(base), strict=True)]
-        ratio, aims = median(ratios), name == CHECK
-        table.add(
-            Row(
-                f"{name}: p50, p95",
-                f"{spread(list(chain(*rounds)))} µs",
-                f"{EMPTY}: {spread(list(chain(*base)))} µs",
-                ratio,
-                p95(ratios),
-                f"<= {AIM}" if aims else "",
-                ratio <= AIM if aims else None,
-            )
-        )
+        server: Any = store().redis
+        blocks = in_turn(works, server.client, rounds, CALLS, before=fill)
+        alone = in_turn(works, server.client, rounds, 1, before=fill)
+    for name in works:
+        if name != EMPTY:
+            tell(table, name, AIM if name == CHECK else None, blocks)
+    tell_passed(table, f"{CHECK}, each after all others", AIM, alone[CHECK], alone[EMPTY])
+
+
+def tell(table: Table, name: str, aim: float | None, blocks: Blocks) -> None:
+    mine, base = blocks[name], blocks[EMPTY]
+    tell_passed(table, name, aim, mine, base)
+    here, beside = worked(mine), worked(base)
+    table.compare(f"{name}: processors", here, f"{EMPTY}", beside, aim)
+
+
+def tell_passed(
+    table: Table, name: str, aim: float | None, mine: list[Block], base: list[Block]
+) -> None:
+    """Ratios of the rounds' medians; what is told beside them is of all calls."""
+    row = (f"{name}: time", passed(mine), EMPTY, passed(base), aim)
+    table.compare(*row, told=(calls_of(mine), calls_of(base)))
 
 
 def stage_url() -> str:
@@ -80,7 +86,7 @@ def empty() -> dict[str, Callable[[str], object]]:
     script = SimpleNamespace(text=text, digest=sha1(text.encode()).hexdigest())
     return {
         EMPTY: lambda _: redis.client.evalsha(digest, 0),
-        "the same, sent as Docmill sends": lambda _: redis._run(script, [], []),
+        "empty EVALSHA as Docmill sends it": lambda _: redis._run(script, [], []),
     }
 
 

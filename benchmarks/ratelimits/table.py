@@ -40,7 +40,7 @@ class Row:
         return (self.measured, self.here, self.beside, ratio, aim)
 
 
-HEAD = ("measured", "here", "beside", "ratio: median, p95", "aim")
+HEAD = ("measured", "here: median, p95", "beside", "ratio: median, p95", "aim")
 
 
 class Table:
@@ -53,6 +53,33 @@ class Table:
     def add(self, row: Row) -> None:
         self.rows.append(row)
         print(" | ".join(row.cells()), file=sys.stderr, flush=True)
+
+    def compare(
+        self,
+        what: str,
+        here: Sequence[float],
+        name: str,
+        beside: Sequence[float],
+        aim: float | None,
+        *,
+        told: tuple[Sequence[float], Sequence[float]] | None = None,
+    ) -> None:
+        """Microseconds `here` and `beside`, one of each round: how they compare in each. `told` are
+        those to show, where there are more."""
+        ratios = [mine / theirs for mine, theirs in zip(here, beside, strict=True)]
+        ratio = statistics.median(ratios)
+        shown, others = told or (here, beside)
+        self.add(
+            Row(
+                what,
+                f"{spread(shown)} µs",
+                f"{name}: {spread(others)} µs",
+                ratio,
+                p95(ratios),
+                "" if aim is None else f"<= {aim}",
+                None if aim is None else ratio <= aim,
+            )
+        )
 
     def as_json(self) -> str:
         return json.dumps(

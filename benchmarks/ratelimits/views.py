@@ -6,8 +6,8 @@ from statistics import median
 from typing import Any
 
 from benchmarks.queueing.stage import Stage
-from benchmarks.ratelimits.rounds import in_turn, medians
-from benchmarks.ratelimits.table import Row, Table, p95, spread
+from benchmarks.ratelimits.rounds import in_turn, passed, worked
+from benchmarks.ratelimits.table import Table
 
 ROUNDS, QUICK_ROUNDS = 40, 2
 CALLS = 50
@@ -31,26 +31,17 @@ def measure(stage: Stage, table: Table) -> None:
     with override_settings(LIMIT_API="60/min, 1000/h", LIMIT_GLOBAL="1000000/min"):
         store.cache_clear()
         works = {name: asking(tokens, name) for name in (NONE, OURS, THEIRS)}
+        server: Any = store().redis
         with choosing() as choose:
-            times = in_turn(works, count, CALLS, before=choose)
-    plain = medians(times[NONE])
-    ours, theirs = (
-        [each - bare for each, bare in zip(medians(times[name]), plain, strict=True)]
-        for name in (OURS, THEIRS)
-    )
-    ratios = [mine / others for mine, others in zip(ours, theirs, strict=True)]
-    ratio = median(ratios)
-    table.add(
-        Row(
-            f"added to a request of {spread(plain)} µs: p50, p95 of the rounds",
-            f"{spread(ours)} µs",
-            f"{THEIRS}: {spread(theirs)} µs",
-            ratio,
-            p95(ratios),
-            f"<= {AIM}",
-            ratio <= AIM,
+            blocks = in_turn(works, server.client, count, CALLS, before=choose)
+    for clock, of in (("time", passed), ("processors", worked)):
+        plain = of(blocks[NONE])
+        ours, theirs = (
+            [each - bare for each, bare in zip(of(blocks[name]), plain, strict=True)]
+            for name in (OURS, THEIRS)
         )
-    )
+        what = f"added to a request of {median(plain):.0f} µs: {clock}"
+        table.compare(what, ours, THEIRS, theirs, AIM)
 
 
 def token(number: int) -> str:
