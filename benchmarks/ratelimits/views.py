@@ -15,11 +15,12 @@ CALLS = 50
 PATH = "/api"
 AIM = 0.35
 NONE, OURS, THEIRS = "no throttle", "Docmill", "two throttles of Django REST framework"
+FLOOR = "one empty EVALSHA in its place"
 
 
 def measure(stage: Stage, table: Table) -> None:
-    """The same view, signed in by a key, in three ways: two windows for who asks with the headers
-    and the limit for all together, two throttles, and nothing."""
+    """The same view, signed in by a key, in four ways: two windows for who asks with the headers
+    and the limit for all together; two throttles; one call of the server, and no limit; nothing."""
     from django.test import override_settings
 
     from apps.ratelimits import redis_store
@@ -30,18 +31,19 @@ def measure(stage: Stage, table: Table) -> None:
     tokens = [token(number) for number in range(count + 1)]
     with override_settings(LIMIT_API="60/min, 1000/h", LIMIT_GLOBAL="1000000/min"):
         store.cache_clear()
-        works = {name: asking(tokens, name) for name in (NONE, OURS, THEIRS)}
+        works = {name: asking(tokens, name) for name in (NONE, OURS, THEIRS, FLOOR)}
         server: Any = store().redis
         with choosing() as choose:
             blocks = in_turn(works, server.client, count, CALLS, before=choose)
     for clock, of in (("time", passed), ("processors", worked)):
         plain = of(blocks[NONE])
-        ours, theirs = (
-            [each - bare for each, bare in zip(of(blocks[name]), plain, strict=True)]
-            for name in (OURS, THEIRS)
-        )
+        added = {
+            name: [each - bare for each, bare in zip(of(blocks[name]), plain, strict=True)]
+            for name in (OURS, THEIRS, FLOOR)
+        }
         what = f"added to a request of {median(plain):.0f} µs: {clock}"
-        table.compare(what, ours, THEIRS, theirs, AIM)
+        table.compare(what, added[OURS], THEIRS, added[THEIRS], AIM)
+        table.compare(what, added[OURS], FLOOR, added[FLOOR], None)
 
 
 def token(number: int) -> str:
@@ -72,8 +74,9 @@ def asking(tokens: list[str], name: str) -> Callable[[str], object]:
 def choosing() -> Iterator[Callable[[str, str], None]]:
     """Gives what puts the throttles of the view; afterwards they are what they were."""
     from django.conf import settings
-    from rest_framework.throttling import UserRateThrottle
+    from rest_framework.throttling import BaseThrottle, UserRateThrottle
 
+    from apps.ratelimits.stores import store
     from apps.ratelimits.throttle import Limits
     from apps.web.api import Root
 
@@ -83,7 +86,16 @@ def choosing() -> Iterator[Callable[[str, str], None]]:
     class Hour(UserRateThrottle):
         scope, rate = "hour", "1000/hour"
 
+    redis: Any = store().redis
+    client = redis.client
+    digest = client.script_load("return 1")
+
+    class Empty(BaseThrottle):
+        def allow_request(self, request: Any, view: Any) -> bool:
+            return bool(client.evalsha(digest, 0))
+
     throttles: dict[str, list[Any]] = {NONE: [], OURS: [Limits], THEIRS: [Minute, Hour]}
+    throttles[FLOOR] = [Empty]
     view: Any = Root
     before = view.throttle_classes
 
