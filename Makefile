@@ -97,6 +97,8 @@ lock: $(UV) ## write the lock files anew; UPGRADE=--upgrade takes newer versions
 	$(COMPILE) pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock
 	$(COMPILE) pyproject.toml --group dev --group browser -c requirements-dev.lock \
 		-o requirements-browser.lock
+	$(COMPILE) pyproject.toml --group dev --group peers -c requirements-dev.lock \
+		-o requirements-peers.lock
 
 COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	--no-header --no-annotate $(UPGRADE)
@@ -136,6 +138,14 @@ $(UV): .ci/requirements-uv.lock
 .venv/.browser: requirements-browser.lock .venv/.dev
 	@echo "Installing what drives a browser into .venv (once)"
 	$(call sync,$<)
+	@rm -f .venv/.peers
+	@touch $@
+
+# The limiters of others, for benchmarks. Either of these two takes away what the other installs.
+.venv/.peers: requirements-peers.lock .venv/.dev
+	@echo "Installing the limiters to compare with into .venv (once)"
+	$(call sync,$<)
+	@rm -f .venv/.browser
 	@touch $@
 
 # Second to .run, which takes away what it does not list.

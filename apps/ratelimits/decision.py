@@ -152,6 +152,8 @@ def whole_seconds(milliseconds: int) -> int:
 
 def _told(given: list[Decision]) -> Decision:
     """The refusal with the longest wait, else the one with the smallest share left."""
+    if len(given) == 1:
+        return given[0]
     refused = [each for each in given if not each.allowed]
     if refused:
         return max(refused, key=lambda each: each.retry_after)

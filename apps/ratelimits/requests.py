@@ -113,8 +113,15 @@ def decisions_of(request: AnyRequest) -> list[Decision]:
 
 
 def headers_of(request: AnyRequest) -> dict[str, str]:
-    """What the answer to the request tells of its limits."""
-    return decision.headers(decisions_of(request))
+    """What the answer to the request tells of its limits. Asked for several times, it is put
+    together once for the same decisions."""
+    plain: Any = _plain(request)
+    noted = decisions_of(request)
+    told = getattr(plain, "_docmill_limit_headers", None)
+    if told is None or told[0] != noted:
+        told = plain._docmill_limit_headers = (list(noted), decision.headers(noted))
+    headers: dict[str, str] = told[1]
+    return headers
 
 
 def _plain(request: AnyRequest) -> HttpRequest:

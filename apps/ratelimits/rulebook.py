@@ -64,6 +64,7 @@ class _Rules:
         # A smaller network is shifted by less.
         shifts = sorted(self._networks)
         self._shifts = {of: [each for version, each in shifts if version == of] for of in (4, 6)}
+        self._named = {key for _, key in self._exact}
         self.holds = {rule.shadow for rule in rules}
         """Whether there are any that are tried (True), or for real (False)."""
 
@@ -72,6 +73,12 @@ class _Rules:
         shift = network.max_prefixlen - network.prefixlen
         place = (rule.limiter, int(network.network_address) >> shift)
         self._networks[network.version, shift].setdefault(place, []).append(_ruling(rule))
+
+    def may_concern(self, subject: Subject) -> bool:
+        """False for whom there is surely no rule: nearly all, and told quickly."""
+        if subject.key in self._named:
+            return True
+        return subject.ip is not None and bool(self._shifts[subject.ip.version])
 
     def of(self, name: str, subject: Subject) -> Iterator[Ruling]:
         """For `subject`, the most particular first: of the smaller network, of the one limiter."""
@@ -101,8 +108,11 @@ class Rulebook:
         rules = self._rules
         if shadow not in rules.holds:
             return None
+        concerned = [each for each in subjects if rules.may_concern(each)]
+        if not concerned:
+            return None
         now = time.time()
-        for subject in sorted(subjects, key=lambda each: RANK[each.kind]):
+        for subject in sorted(concerned, key=lambda each: RANK[each.kind]):
             for ruling in rules.of(name, subject):
                 if ruling.shadow is shadow and ruling.until > now:
                     return ruling

@@ -75,8 +75,7 @@ class Subject:
     @classmethod
     def address(cls, text: str) -> "Subject":
         """An IP address; of IPv6 its /64. Everything that is no address is one subject."""
-        ip = parse_address(text)
-        return cls(Kind.ADDRESS, f"{Kind.ADDRESS}{_hashed(_network(ip))}", ip)
+        return _of_address(text, settings.SECRET_KEY)
 
     @classmethod
     def account(cls, email: str, device: str = "") -> "Subject":
@@ -121,7 +120,10 @@ def client_address(request: HttpRequest) -> str:
     and at most TRUSTED_PROXY_COUNT entries: whatever else is in it, a client may have made up.
     """
     address: str = request.META.get("REMOTE_ADDR", "")
-    entries = request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")
+    forwarded_for = request.META.get("HTTP_X_FORWARDED_FOR")
+    if not forwarded_for:
+        return address
+    entries = forwarded_for.split(",")
     for _ in range(settings.TRUSTED_PROXY_COUNT):
         if not entries or not _is_trusted(address):
             break
@@ -147,6 +149,13 @@ def _is_trusted(address: str) -> bool:
 
 
 _networks = lru_cache(maxsize=4)(trusted_networks)
+
+
+@lru_cache(maxsize=4096)
+def _of_address(text: str, _secret: str) -> Subject:
+    """Kept, for the same address asks again and again; the hash is another with another secret."""
+    ip = parse_address(text)
+    return Subject(Kind.ADDRESS, f"{Kind.ADDRESS}{_hashed(_network(ip))}", ip)
 
 
 def _network(ip: Address | None) -> str:

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable
 
 from benchmarks.queueing import claims, isolation, kills, noop, scaling, submits
-from benchmarks.queueing.stage import Stage, stage
+from benchmarks.queueing.stage import Stage, markdown, stage
 
 MEASUREMENTS: dict[str, Callable[[Stage], None]] = {
     "noop": noop.measure,
@@ -38,8 +38,7 @@ def main() -> None:
             if name in (chosen.only or MEASUREMENTS):
                 measure(ready)
         print(f"`.venv/bin/python -m benchmarks.queueing {' '.join(sys.argv[1:])}`\n")
-        for row in (HEAD, ["---"] * len(HEAD), *ready.rows):
-            print(f"| {' | '.join(row)} |")
+        print(markdown(HEAD, ready.rows))
 
 
 if __name__ == "__main__":
