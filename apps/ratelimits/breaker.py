@@ -65,6 +65,6 @@ class Breaker:
         except FAILURES:
             return
         with self._lock:
-            was_open, self.is_open = self.is_open, False
-        if was_open:
-            logger.warning("limits: Redis is back")
+            if self.is_open:  # told before anybody can see it
+                logger.warning("limits: Redis is back")
+            self.is_open = False
