@@ -40,6 +40,8 @@ class Whom:
 def find(text: str) -> Whom:
     """Whom `text` names; see HELP. Raises InvalidInput with a sentence for who typed it."""
     text = text.strip()
+    if not text.isprintable():  # PostgreSQL takes no NUL, and nothing here is called so
+        raise _not_found(f"Nothing here is called {text!r}. {HELP}")
     if text == ALL:
         return Whom("all requests together", {}, [EVERYTHING])
     if "@" in text:

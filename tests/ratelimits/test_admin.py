@@ -99,6 +99,7 @@ def test_organizations_keys_addresses_and_all(operator: Client, acme: Organizati
     assert " 6000/minute 1 5999 " in row_of(operator, "global", who="everything")
     assert "find one of them" in text_of(operator, COUNTS, who="10.0.0.0/8")
     assert "Nothing here is called" in text_of(operator, COUNTS, who="<b>nobody</b>")
+    assert "Nothing here is called" in text_of(operator, COUNTS, who="no\0body")
 
 
 def test_a_reset_is_asked_for_then_done_and_audited(operator: Client, alice: User) -> None:

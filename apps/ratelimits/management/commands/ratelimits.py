@@ -124,7 +124,7 @@ log. What takes something from somebody is asked for first; --yes answers, --dry
         if not sys.stdin.isatty():
             raise CommandError(f"{what}? Nobody can be asked here: give --yes, or --dry-run.")
         self.stderr.write(f"{what}? [y/N] ", self.style.WARNING, ending="")
-        if input().strip().lower() not in ("y", "yes"):
+        if _typed() not in ("y", "yes"):
             raise CommandError("Nothing was changed.")
         return True
 
@@ -201,3 +201,11 @@ def _moment(text: str) -> datetime:
     except ValueError:
         raise ArgumentTypeError(f"a time like 2026-01-31T12:00Z, not {text!r}") from None
     return moment if timezone.is_aware(moment) else timezone.make_aware(moment)
+
+
+def _typed() -> str:
+    """A line from the terminal, "" where it is closed instead."""
+    try:
+        return input().strip().lower()
+    except EOFError:
+        return ""
