@@ -28,13 +28,12 @@ class SqlStore:
     def decide(self, asks: Sequence[Ask], *, hit: bool) -> Answer:
         """One verdict for each ask; counts them if `hit` and all have room."""
         keys = [ask.key + meter.suffix for ask in asks for meter in meters_of(ask.windows)]
-        with transaction.atomic():
-            if hit:
-                _clean()
-            with _rows(keys, locked=hit) as rows:
-                # Not before: a lock that was waited for would make it older than what it reads.
-                now = self._clock()
-                answer = decide(asks, now, hit=hit, load=rows.load, save=rows.save)
+        if hit:
+            _clean()  # by itself: with other locks it could wait for who waits for these
+        with transaction.atomic(), _rows(keys, locked=hit) as rows:
+            # Not before: a lock that was waited for would make it older than what it reads.
+            now = self._clock()
+            answer = decide(asks, now, hit=hit, load=rows.load, save=rows.save)
         return answer._replace(source=Source.SQL)
 
     def refund(self, asks: Sequence[Ask], at_ms: int) -> None:
@@ -74,17 +73,25 @@ class _Rows:
 @contextmanager
 def _rows(keys: Sequence[str], *, locked: bool) -> Iterator[_Rows]:
     """The rows of `keys`; to be changed they are made where there are none, and locked in order."""
-    kept = KeptCount.objects.filter(pk__in=keys).order_by("pk")
-    if locked:
-        now = datetime.now(UTC)
-        new = [KeptCount(key=key, expires_at=now) for key in sorted(keys)]
-        KeptCount.objects.bulk_create(new, ignore_conflicts=True)
-        kept = kept.select_for_update()
-    rows = _Rows({row.pk: row for row in kept})
+    kept = KeptCount.objects.filter(pk__in=keys)
+    rows = _Rows(_locked(keys) if locked else {row.pk: row for row in kept})
     yield rows
     KeptCount.objects.bulk_update(rows.changed.values(), ["state", "expires_at"])
 
 
+def _locked(keys: Sequence[str]) -> dict[str, KeptCount]:
+    while True:
+        now = datetime.now(UTC)
+        new = [KeptCount(key=key, expires_at=now) for key in sorted(keys)]
+        KeptCount.objects.bulk_create(new, ignore_conflicts=True)
+        kept = KeptCount.objects.filter(pk__in=keys).order_by("pk").select_for_update()
+        found = {row.pk: row for row in kept}
+        # One that was there, and expired, may have been removed before its lock was had.
+        if found.keys() == set(keys):
+            return found
+
+
+@transaction.atomic
 def _clean() -> None:
     """Removes some of what has expired and nobody is at."""
     expired = KeptCount.objects.filter(expires_at__lt=datetime.now(UTC))

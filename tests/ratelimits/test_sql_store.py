@@ -4,12 +4,13 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from apps.ratelimits.ledger import Ask
 from apps.ratelimits.models import KeptCount
 from apps.ratelimits.sql_store import SqlStore
 from apps.ratelimits.windows import Window
+from tests.processes import eventually
 
 ADDRESS = Ask("auth:a1", (Window(5, 900),))
 ACCOUNT = Ask("auth:e1", (Window(5, 900),))
@@ -51,3 +52,35 @@ def test_what_has_expired_goes() -> None:
 def test_a_look_writes_nothing() -> None:
     SqlStore().decide([ADDRESS], hit=False)
     assert not KeptCount.objects.exists()
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
+def test_a_row_that_is_removed_while_its_lock_is_waited_for_is_made_anew() -> None:
+    past = datetime.now(UTC) - timedelta(seconds=1)
+    KeptCount.objects.create(key=ADDRESS.key, expires_at=past)
+
+    def ask() -> bool:
+        try:
+            return SqlStore().decide([ADDRESS], hit=True).allowed
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as threads:
+        with transaction.atomic():
+            row = KeptCount.objects.select_for_update().get()
+            asked = threads.submit(ask)
+            eventually(is_waited_for)
+            row.delete()
+        assert asked.result(10)
+    assert SqlStore().decide([ADDRESS], hit=False).verdicts[0].uses[0].used == 1
+
+
+def is_waited_for() -> bool:
+    """Whether somebody waits for a lock of this transaction."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_locks"
+            " WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid))"
+        )
+        return bool(cursor.fetchone()[0])
