@@ -18,6 +18,7 @@ urlpatterns = [
     # Before the admin's own.
     path("admin/login/", admin_sign_in),
     path("admin/logout/", sessions.sign_out),
+    path("admin/password_change/", sessions.change_password),
     path("admin/", admin.site.urls),
     path("", include("apps.web.urls")),
 ]

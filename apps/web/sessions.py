@@ -1,10 +1,11 @@
 """Signing in and out, the organization one works in, and how one likes the pages."""
 
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from django.contrib import messages
+from django.contrib import admin, messages
 from django.contrib.auth import logout
 from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.views import LoginView
@@ -97,6 +98,17 @@ class SignIn(LoginView):
         if last:
             self.request.session[SESSION_KEY] = last
         return response
+
+
+def change_password(request: HttpRequest) -> HttpResponse:
+    """The admin's page for one's own password, which asks for the old one: a try that fails counts
+    like one at the sign-in, or a session that somebody left open would be a place to guess it."""
+    if request.method == "POST" and admin.site.has_permission(request):
+        count_try(request, request.user.get_username())
+    answer: HttpResponse = admin.site.admin_view(admin.site.password_change)(request)
+    if answer.status_code == HTTPStatus.FOUND:
+        give_back(request, "auth")
+    return answer
 
 
 @require_POST

@@ -152,6 +152,24 @@ def test_the_sign_in_of_the_admin_is_the_same(ida: User, settings: Any) -> None:
     assert [sign_in(browser, "wrong").status_code for _ in range(6)] == [200] * 5 + [429]
 
 
+def test_an_open_session_is_no_place_to_guess_the_password(ida: User) -> None:
+    ida.is_staff = True
+    ida.save()
+    browser = Client()
+    browser.force_login(ida)
+
+    def change(old: str) -> int:
+        new = {"new_password1": "a weir by the wood", "new_password2": "a weir by the wood"}
+        given = {"old_password": old, **new}
+        return int(browser.post("/admin/password_change/", given).status_code)
+
+    assert [change("wrong") for _ in range(4)] == [200] * 4
+    assert change(PASSWORD) == 302  # given back
+    assert [change("wrong") for _ in range(2)] == [200, 429]
+    assert change("a weir by the wood") == 429
+    assert browser.get("/admin/password_change/").status_code == 200
+
+
 @pytest.mark.once
 @pytest.mark.parametrize("fault", ["kill", "freeze"])
 def test_while_redis_is_away_the_database_counts_the_same(
