@@ -101,7 +101,7 @@ def attack(ask: Callable[[], bool], seconds: int, phase: float) -> list[Moment]:
         plan.append(plan[-1] + STEP_SECONDS)
     moments = []
     for moment in plan:
-        time.sleep(max(0.0, moment - time.time()))
+        time.sleep(max(0.0, moment - time.time()))  # the attack keeps to its plan by the clock
         before = time.time()
         if ask():
             moments.append((before, time.time()))

@@ -125,6 +125,20 @@ def test_what_takes_something_is_asked_for(alice: User, monkeypatch: pytest.Monk
     assert not AuditEntry.objects.filter(target="limit").exists()
 
 
+@pytest.mark.parametrize("typed", ["", "n\n", "\n"])
+def test_another_answer_than_yes_changes_nothing(
+    alice: User, monkeypatch: pytest.MonkeyPatch, typed: str
+) -> None:
+    """Nor does a terminal that is closed."""
+    check("search", Subject.user(alice.pk))
+    terminal = StringIO(typed)
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setattr(sys, "stdin", terminal)
+    with pytest.raises(CommandError, match="Nothing was changed"):
+        run("reset", "alice@example.com")
+    assert used("search", "alice@example.com") == 1
+
+
 def test_a_limiter_that_does_not_count_them_is_told(acme: Organization) -> None:
     with pytest.raises(CommandError, match="search does not count organization Acme"):
         run("reset", "Acme", "--limiter", "search", "--yes")
