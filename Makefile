@@ -6,9 +6,9 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-sqlite test-postgres test-browser faults chaos fuzz pictures chromium \
+.PHONY: help run test test-sqlite test-postgres test-browser test-deploy coverage faults chaos fuzz fuzz-api load plans pictures chromium \
 	check check-lint check-format check-types check-imports check-sizes check-migrations \
-	check-django check-schema lock format clean
+	check-django check-schema check-settings settings lock format clean
 
 export PYTHON
 export UV_PYTHON_DOWNLOADS := never
@@ -17,8 +17,8 @@ unexport PYTHONDONTWRITEBYTECODE
 
 UV := .tools/bin/uv
 PY := .venv/bin/python
-# Many tests wait for real processes, so one more than the two cores pays.
-WORKERS ?= 3
+# Many tests wait for real processes, so two more than the two cores pay.
+WORKERS ?= 4
 FILES ?= 0
 PYTEST := $(PY) -m pytest -n $(WORKERS) --fail-on-skip
 
@@ -28,19 +28,37 @@ help: ## list the targets
 run: .venv/.run ## start everything with the sample documents; Ctrl-C ends it
 	@exec $(PY) manage.py up --samples samples
 
-test: check test-sqlite test-postgres ## every check, then the tests on both databases
-	@COVERAGE_FILE=.coverage/sqlite $(PY) -m coverage json --quiet -o .coverage/report.json
-	@$(PY) .ci/coverage_gate.py .coverage/report.json
+# The checks mostly use one processor; the other one prepares the tests meanwhile.
+test: .venv/.dev ## every check, then the tests on both databases
+	@$(MAKE) --no-print-directory --jobs 2 check collected
+	@$(MAKE) --no-print-directory test-sqlite test-postgres
+	@.ci/deploy-tools note
 
-# Lines are counted in this pass only, which has every test: counting takes as long as testing.
-test-sqlite: .venv/.dev ## the tests on SQLite
-	COVERAGE_FILE=.coverage/sqlite $(PYTEST) --cov --cov-report=
+# Or each process of the tests would rewrite their assertions for itself. What fails here fails in
+# the tests, which say so.
+.PHONY: collected
+collected: .venv/.dev
+	@$(PY) -m pytest --collect-only -qq >/dev/null 2>&1 || true
+
+test-sqlite: .venv/.dev ## the tests on SQLite, all of them
+	$(PYTEST)
 
 test-postgres: .venv/.dev ## the tests on PostgreSQL, from a wheel
 	$(PYTEST) --database postgres
 
+# Apart from the tests: counting takes as long as testing.
+coverage: .venv/.dev ## the tests on SQLite again; fails where fewer than 90 % of the code ran
+	COVERAGE_FILE=.coverage/sqlite $(PYTEST) --cov --cov-report=
+	@COVERAGE_FILE=.coverage/sqlite $(PY) -m coverage json --quiet -o .coverage/report.json
+	@$(PY) .ci/coverage_gate.py .coverage/report.json
+
 test-browser: chromium .venv/.browser ## the pages in an installed Chromium; SHOTS=folder keeps pictures
 	$(PY) -m pytest tests/browser --fail-on-skip
+
+# Needs programs of the system, and root for namespaces; says which are missing.
+test-deploy: .venv/.dev ## image, compose file, manifests, proxies and rules, with their own tools
+	@.ci/deploy-tools
+	$(PY) -m pytest -n 2 --fail-on-skip --tools tests/deploy
 
 # Both passes are made whatever comes of them; the table then says what did not hold.
 faults: .venv/.dev ## every fault at every point on both databases; writes docs/faults.md
@@ -56,16 +74,33 @@ chaos: .venv/.dev ## kills and freezes at random; SEED=1 MINUTES=15 KILLS=2000 D
 fuzz: .venv/.dev ## damaged documents through every reader; MINUTES=5 FILES=0 SEED=...
 	@.ci/scratch $(PY) -m tests.fuzz.run --minutes $(or $(MINUTES),5) --files $(FILES) $(if $(SEED),--seed "$(SEED)")
 
+fuzz-api: .venv/.dev ## odd requests at every door of the API and the pages; MINUTES=5 SEED=1
+	FUZZ_API_SECONDS=$$(( $(or $(MINUTES),5) * 60 )) FUZZ_API_EACH=40 FUZZ_API_SEED=$(or $(SEED),1) \
+		$(PY) -m pytest tests/doors -p no:randomly --database postgres
+
+load: .venv/.dev ## what the web server carries at 50 and 1000 connections; takes 5 minutes
+	@$(PY) -m benchmarks.server $(if $(INTO),--into $(INTO))
+
+plans: .venv/.dev ## how 1 000 000 files are found on both databases; FILES=1000000, takes 10 minutes
+	@$(PY) -m benchmarks.plans --files $(or $(filter-out 0,$(FILES)),1000000)
+	@$(PY) -m benchmarks.plans --files $(or $(filter-out 0,$(FILES)),1000000) --database postgres
+
 pictures: chromium .venv/.browser ## draw the pictures of the README anew
 	$(PY) -m benchmarks.pictures
 
 chromium:
 	@.ci/find-chromium >/dev/null
 
-check: check-lint check-format check-types check-imports check-sizes check-migrations check-django check-schema ## everything that needs no test
+check: check-lint check-format check-types check-imports check-sizes check-migrations check-django check-schema check-settings ## everything that needs no test
 
 check-lint: .venv/.dev
 	@$(PY) -m ruff check --quiet .
+
+check-settings: .venv/.dev
+	@$(PY) .ci/settings_table.py --check
+
+settings: .venv/.dev ## write docs/settings.md anew from .env.example
+	@$(PY) .ci/settings_table.py
 
 check-format: .venv/.dev
 	@$(PY) -m ruff format --quiet --diff .
@@ -95,6 +130,8 @@ format: .venv/.dev ## put the code into the house format
 lock: $(UV) ## write the lock files anew; UPGRADE=--upgrade takes newer versions
 	$(COMPILE) pyproject.toml -o requirements.lock
 	$(COMPILE) pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock
+	$(COMPILE) pyproject.toml --extra s3 --extra otel --extra cjk -c requirements-dev.lock \
+		-o requirements-extras.lock
 	$(COMPILE) pyproject.toml --group dev --group browser -c requirements-dev.lock \
 		-o requirements-browser.lock
 	$(COMPILE) pyproject.toml --group dev --group peers -c requirements-dev.lock \
@@ -141,9 +178,9 @@ $(UV): .ci/requirements-uv.lock
 	@rm -f .venv/.peers
 	@touch $@
 
-# The limiters of others, for benchmarks. Either of these two takes away what the other installs.
+# The limiters and caches of others, for benchmarks. Either of these two takes away what the other installs.
 .venv/.peers: requirements-peers.lock .venv/.dev
-	@echo "Installing the limiters to compare with into .venv (once)"
+	@echo "Installing what to compare with into .venv (once)"
 	$(call sync,$<)
 	@rm -f .venv/.browser
 	@touch $@

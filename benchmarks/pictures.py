@@ -14,6 +14,7 @@ from tests.browser import chromium, hands, service
 IMAGES = Path(__file__).resolve().parent.parent / "docs" / "images"
 SIZE = {"width": 1280, "height": 800}
 MAX_BYTES = 200_000
+ARE_LOADED = "[...document.images].every((each) => each.naturalWidth)"
 PAST = {
     "Harbour office, March": ("tides-cp1252.csv", "tides-utf16.csv", "harbour-log.pdf"),
     "House rules": ("hausordnung.pdf",),
@@ -59,6 +60,7 @@ def samples(*names: str) -> dict[str, bytes]:
 
 
 def keep(page: Page, name: str) -> None:
+    service.wait_until(lambda: page.evaluate(ARE_LOADED))
     page.wait_for_timeout(2000)  # the news of the last beat are drawn, and the bars have grown
     IMAGES.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=IMAGES / name)

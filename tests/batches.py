@@ -18,7 +18,7 @@ from django.db.models import Count, F
 from apps.accounts.actor import Actor
 from apps.accounts.models import Membership, Organization
 from apps.accounts.roles import Role
-from apps.jobs import storage
+from apps.jobs import leftovers, storage
 from apps.jobs.handler import BatchFileHandler
 from apps.jobs.models import BatchFile, BatchJob, Blob, FileAttempt, FileResult
 from apps.jobs.services import Submission, submit_job
@@ -83,10 +83,10 @@ class Scripted(BatchFileHandler):
     def close(self) -> None:
         self._forget_waiting()
 
-    def read(self, text: str = "read") -> Output:
-        """What a run that read `text` gives back, stored as a real one is."""
-        page = Page(number=1, text=text)
-        return Output(self._store(Extraction(pages=(page,), kind="txt", engine="script")))
+    def read(self, *texts: str) -> Output:
+        """What a run that read a page of each of `texts` gives back, stored as a real one is."""
+        pages = tuple(Page(number=n, text=text) for n, text in enumerate(texts or ["read"], 1))
+        return Output(self._store(Extraction(pages=pages, kind="txt", engine="script")))
 
 
 def read_all(handler: Scripted, file: BatchFile, control: Control) -> Output:
@@ -175,7 +175,7 @@ def check_bytes() -> None:
     Call it when nothing runs any more: what somebody writes just now would be taken away.
     """
     unused = Blob.objects.filter(
-        files=None, results=None, searchable_results=None, checkpoints=None
+        files=None, results=None, searchable_results=None, checkpoints=None, exports=None
     )
     used = set(Blob.objects.exclude(pk__in=unused))
     for blob in used:
@@ -183,7 +183,7 @@ def check_bytes() -> None:
         assert digest == blob.sha256, blob.pk
     with mock.patch.object(storage, "STALE_UPLOAD_SECONDS", -1):
         storage.remove_orphans()
-        storage.remove_stale_uploads()
+        leftovers.remove_stale_uploads()
     assert set(Blob.objects.all()) == used
     root = Path(settings.DOCMILL_DATA_DIR)
     assert set(root.glob("blobs/*/*/*")) == {storage.path_of(blob) for blob in used}

@@ -3,19 +3,35 @@
 Everything is built through services, so that only states that can be reached exist.
 """
 
+import threading
 from collections.abc import Callable, Iterator
 
 import pytest
 from django.conf import settings
 from django.test import Client, override_settings
+from hypothesis import HealthCheck
+from hypothesis import settings as examples
 from rest_framework.test import APIClient
 
 from apps.accounts.actor import SESSION_KEY
 from apps.accounts.models import Organization, User
 from apps.accounts.roles import Role
 from apps.accounts.services import add_member, create_api_key, create_organization, create_user
-from apps.ratelimits import abuse, redis_store, rulebook
+from apps.caching import statistics, stores
+from apps.caching.cache import cache
+from apps.caching.shared_cache import ImpatientFactory
+from apps.core import breaker
+from apps.jobs import news
+from apps.queue import doorbell
+from apps.ratelimits import abuse, rulebook
 from apps.ratelimits.stores import store
+from tests.repeats import _repeats_are_refused
+
+__all__ = ["_repeats_are_refused"]  # for all tests
+
+# How long an example takes says more of what else the machine does than of the code.
+examples.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+examples.load_profile("busy")
 
 ApiFor = Callable[[User | str], APIClient]
 ClientFor = Callable[[User], Client]
@@ -46,10 +62,40 @@ def _fresh_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     On a busy machine Redis may answer late; tests/ratelimits/test_away.py is about that. That there
     are no rules a process knows: it need not ask the database.
     """
-    monkeypatch.setattr(redis_store, "ANSWER_SECONDS", 10.0)
+    monkeypatch.setattr(breaker, "ANSWER_SECONDS", 10.0)
     store.cache_clear()
     abuse._noticed.clear()
     monkeypatch.setattr(rulebook, "book", rulebook.Rulebook(is_new=True))
+
+
+@pytest.fixture(autouse=True)
+def _fresh_cache(_fresh_limits: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What this process knows of its cache ends with the test. It tells what it counted when it is
+    asked to, so that no test finds what another one counted."""
+    monkeypatch.setattr(statistics, "FLUSH_SECONDS", 3600.0)
+    stores.store.cache_clear()
+    ImpatientFactory._pools.clear()
+    cache.__init__()
+    statistics.flusher.__init__()
+    yield
+    if timer := statistics.flusher._timer:
+        timer.cancel()
+    for thread in threading.enumerate():  # or it gives its place back to the next test's cache
+        if thread.name == "cache-refresh":
+            thread.join(2)
+
+
+@pytest.fixture(autouse=True)
+def _fresh_doorbell(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A ring that failed in one test silences the process for five seconds, and no other test."""
+    monkeypatch.setattr(doorbell, "_silent_until", 0.0)
+
+
+@pytest.fixture(autouse=True)
+def _fresh_news(_fresh_limits: None) -> None:
+    """That Redis was away in another test is not remembered."""
+    news._breaker.cache_clear()
+    news._client.cache_clear()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -2,6 +2,7 @@
 in silence."""
 
 import fcntl
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -16,14 +17,17 @@ from tests.servers import scratch_key
 MARKERS = (
     "postgres: proves what only PostgreSQL does; runs in its pass only",
     "once: the same on every database; runs in the SQLite pass only",
+    "tools: starts programs that few machines have; runs in `make test-deploy` only",
     "alone: needs the machine to itself; no other test of this run goes on meanwhile",
 )
 ALLOWED_SKIP = "needs "
 """A test may be skipped for what the machine lacks, and its reason then says so."""
 
 TOGETHER = (
+    "tests/deploy/test_rehearsal.py",
     "tests/faults/test_up.py",
     "tests/fuzz/test_fuzz.py",
+    "tests/jobs/test_streams.py",
     "tests/jobs/test_web_server.py",
 )
 """Files whose tests share something dear: one process of the run has them all, and begins with it.
@@ -33,6 +37,7 @@ refused_key = pytest.StashKey[list[str]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--tools", action="store_true", help="run what is marked tools, too")
     parser.addoption(
         "--fail-on-skip",
         action="store_true",
@@ -62,13 +67,28 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
     return Scheduling(config, log)
 
 
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection() -> Iterator[object]:
+    """What is imported and collected lives until the end: it is not looked through for garbage,
+    neither while it comes nor again and again afterwards."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leaves out what belongs to the other pass; pytest counts it as deselected."""
+    """Leaves out what belongs to the other pass; pytest counts it as deselected. What needs the
+    machine to itself comes last: it would have the other processes wait for each other's end."""
     other = "postgres" if config.getoption("database") == "sqlite" else "once"
-    deselected = [item for item in items if item.get_closest_marker(other)]
+    left_out = {other} if config.getoption("tools") else {other, "tools"}
+    deselected = [item for item in items if any(map(item.get_closest_marker, left_out))]
     if deselected:
         config.hook.pytest_deselected(items=deselected)
-        items[:] = [item for item in items if not item.get_closest_marker(other)]
+        items[:] = [item for item in items if item not in deselected]
+    items.sort(key=lambda item: item.get_closest_marker("alone") is not None)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

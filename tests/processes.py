@@ -21,10 +21,12 @@ MARK = "DOCMILL_TEST_PROCESS"
 DEADLINE_SECONDS = 30.0
 
 # Runs between fork and the real program: puts off root, then asks the kernel for a signal when the
-# parent dies. In that order, because a change of user clears the request. A program of its own and
+# parent dies. In that order, because a change of user clears the request. Before that, Ctrl-C: a
+# shell has its background jobs ignore it, and so would all they start. A program of its own and
 # not `preexec_fn`, which may deadlock in a process with threads.
 LAUNCHER = """
-import ctypes, os, sys
+import ctypes, os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
 death_signal, parent, uid, gid = map(int, sys.argv[1:5])
 if uid >= 0:
     os.setgroups([]); os.setgid(gid); os.setuid(uid)
@@ -194,6 +196,10 @@ def _kill(pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
+# The server ends the transaction of a process that froze in it; after 60 s where nobody waits.
+POSTGRES_OPTIONS = "options=-c%20idle_in_transaction_session_timeout%3D3s%20-c%20lock_timeout%3D15s"
+
+
 def live_database_url() -> str:
     """DATABASE_URL of the database that the running test uses."""
     from django.db import connection
@@ -202,7 +208,8 @@ def live_database_url() -> str:
     if connection.vendor == "sqlite":
         return f"sqlite:///{name}"
     url = urlsplit(os.environ["DATABASE_URL"])
-    return urlunsplit(url._replace(path=f"{url.path.rpartition('/')[0]}/{name}"))
+    path = f"{url.path.rpartition('/')[0]}/{name}"
+    return urlunsplit(url._replace(path=path, query=POSTGRES_OPTIONS))
 
 
 @pytest.fixture

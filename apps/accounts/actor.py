@@ -4,13 +4,13 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Case, Value, When
 from django.http import HttpRequest
 from rest_framework.request import Request
 
 from apps.accounts.errors import Forbidden
 from apps.accounts.models import ApiKey, Membership, Organization, User
 from apps.accounts.roles import Action, Resource, Role, allows, lower_of
+from apps.core.exchange import note_who
 
 SESSION_KEY = "organization_id"
 """Where the session keeps the organization that its user has switched to, as a string."""
@@ -43,6 +43,11 @@ class Actor:
         """Raises Forbidden unless the actor may."""
         if not self.may(action, resource, created_by_id=created_by_id):
             raise Forbidden(f"Your role here, {self.role}, does not allow it: {action} {resource}.")
+
+    def require_person(self) -> None:
+        """Raises Forbidden where a key acts: what a stolen one must not do is for who signs in."""
+        if self.key is not None:
+            raise Forbidden("An API key may not do this, whatever its role: sign in to do it.")
 
     @classmethod
     def of_key(cls, key: ApiKey, *, member_role: str | None) -> "Actor":
@@ -88,20 +93,29 @@ class Actor:
 
     @classmethod
     def _of_session(cls, user: User, organization_id: Any) -> "Actor":
-        preference = Case(
-            When(organization_id=_uuid(organization_id), then=Value(0)),
-            When(organization__personal_of=user, then=Value(1)),
-            default=Value(2),
-        )
+        switched_to = _uuid(organization_id)
+
+        def preference(each: Membership) -> tuple[bool, bool, int]:
+            own = each.organization.personal_of_id == user.pk
+            return (each.organization_id != switched_to, not own, each.pk)
+
+        # They are few, and to let SQL choose takes longer than all else that the bell asks.
         memberships = Membership.objects.filter(user=user).select_related("organization")
-        membership = memberships.order_by(preference, "pk").first()
+        membership = min(memberships, key=preference, default=None)
         if membership is None:
             raise Forbidden("You are not a member of any organization.")
         return cls(user=user, organization=membership.organization, role=Role(membership.role))
 
     def remember(self, request: HttpRequest | Request) -> None:
         """Spares whoever asks `of_request` next the queries."""
-        _plain(request)._docmill_actor = self  # type: ignore[attr-defined]  # a note on the request
+        plain = _plain(request)
+        plain._docmill_actor = self  # type: ignore[attr-defined]  # a note on the request
+        note_who(
+            plain,
+            user=str(self.user.pk),
+            organization=str(self.organization.pk),
+            key=str(self.key.pk) if self.key else "",
+        )
 
 
 def _plain(request: HttpRequest | Request) -> HttpRequest:

@@ -35,3 +35,43 @@ class NotAMember(DocmillError):
     code = "accounts.not_a_member"
     status = HTTPStatus.CONFLICT
     title = "Not a member of the organization"
+
+
+class AlreadyInvited(DocmillError):
+    """The address has an invitation, which can be sent again or revoked."""
+
+    code = "accounts.already_invited"
+    status = HTTPStatus.CONFLICT
+    title = "Invited already"
+
+
+class LastOwner(DocmillError):
+    """An organization is never without an owner."""
+
+    code = "accounts.last_owner"
+    status = HTTPStatus.CONFLICT
+    title = "The organization needs an owner"
+
+
+class PersonalOrganization(DocmillError):
+    """In the organization that came with an account its person stays alone."""
+
+    code = "accounts.personal_organization"
+    status = HTTPStatus.CONFLICT
+    title = "Not in a personal organization"
+
+
+class TooMany(DocmillError):
+    """There are as many as there may be; some must go before another is made."""
+
+    code = "accounts.too_many"
+    status = HTTPStatus.CONFLICT
+    title = "Too many of these"
+
+
+class StillBusy(DocmillError):
+    """What is to be deleted still does something, or somebody needs it."""
+
+    code = "accounts.still_busy"
+    status = HTTPStatus.CONFLICT
+    title = "It cannot be deleted yet"

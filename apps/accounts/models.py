@@ -100,6 +100,8 @@ class Organization(models.Model):
         related_name="personal_organization",
     )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+    # Nobody is a member any more; what it owns is being taken away, and then it goes.
+    closed_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     objects = TenantQuerySet.as_manager()
 
@@ -144,8 +146,9 @@ class OrganizationOwned(models.Model):
 
 
 class Membership(models.Model):
-    """A user's role in an organization."""
+    """A user's role in an organization. Who joined earlier has the lower key."""
 
+    public_id = models.UUIDField(unique=True, default=uuid7, editable=False)
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")
     organization = models.ForeignKey(
         Organization, on_delete=models.CASCADE, related_name="memberships"
@@ -177,6 +180,11 @@ class ApiKeyQuerySet(OrganizationQuerySet["ApiKey"]):
             user=models.OuterRef("user"), organization=models.OuterRef("organization")
         )
         return self.annotate(member_role=models.Subquery(membership.values("role")))
+
+    def live(self) -> Self:
+        """Those that are neither revoked nor expired."""
+        unending = models.Q(expires_at=None) | models.Q(expires_at__gt=timezone.now())
+        return self.filter(unending, revoked_at=None)
 
 
 class ApiKey(models.Model):
@@ -218,6 +226,64 @@ class ApiKey(models.Model):
     def is_expired(self, now: datetime) -> bool:
         """Whether its time is over at `now`; the moment of expiry itself counts as over."""
         return self.expires_at is not None and self.expires_at <= now
+
+
+class InvitationQuerySet(OrganizationQuerySet["Invitation"]):
+    """Invitations."""
+
+    def good(self) -> Self:
+        """Those whose time is not over."""
+        return self.filter(expires_at__gt=timezone.now())
+
+
+class Invitation(models.Model):
+    """That `email` may become a member. It is there until it is accepted or revoked.
+
+    Its link is signed, not stored: see `apps.accounts.services.invitations`.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    organization = models.ForeignKey(
+        Organization, on_delete=models.CASCADE, related_name="invitations"
+    )
+    email = models.EmailField("e-mail address")
+    role = models.CharField(max_length=ROLE_MAX_LENGTH, choices=ROLE_CHOICES)
+    invited_by = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    sent_at = models.DateTimeField(default=timezone.now, editable=False)
+    expires_at = models.DateTimeField()
+
+    objects = InvitationQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization", "email"], name="accounts_invitation_once"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(role__in=ROLE_NAMES), name="accounts_invitation_role_known"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.email} ({self.role})"
+
+    @property
+    def is_expired(self) -> bool:
+        return self.expires_at <= timezone.now()
+
+
+class SignedIn(models.Model):
+    """A session of somebody's in a browser, for them to see and end. It goes with the session."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    session = models.OneToOneField("sessions.Session", on_delete=models.CASCADE)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    began_at = models.DateTimeField(default=timezone.now, editable=False)
+    agent = models.CharField(max_length=300, blank=True)  # what the browser calls itself
+
+    def __str__(self) -> str:
+        return f"{self.user} {self.began_at:%Y-%m-%d %H:%M}"
 
 
 def _organizations_of(user: User | AnonymousUser) -> models.QuerySet[Membership, Any]:

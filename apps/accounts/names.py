@@ -6,6 +6,9 @@ NAME_MAX_LENGTH = 200
 
 # Control characters, and lone surrogates, which no UTF-8 can hold.
 _REFUSED_CATEGORIES = frozenset({"Cc", "Cs"})
+# What turns the direction of writing, also of what stands behind the name. Marks, which belong into
+# names that are written from right to left, stay.
+_TURNS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 def clean_name(text: str) -> str:
@@ -22,6 +25,12 @@ def clean_name(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """`text` without control characters, runs of white space made one, trimmed."""
-    kept = (c for c in text if c.isspace() or unicodedata.category(c) not in _REFUSED_CATEGORIES)
-    return " ".join("".join(kept).split())
+    """`text` without control characters and what turns the direction of writing, runs of white
+    space made one, trimmed."""
+    return " ".join("".join(filter(_is_kept, text)).split())
+
+
+def _is_kept(letter: str) -> bool:
+    if letter in _TURNS:
+        return False
+    return letter.isspace() or unicodedata.category(letter) not in _REFUSED_CATEGORIES

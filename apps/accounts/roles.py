@@ -34,6 +34,8 @@ Resource = Literal[
     "shares",
     "exports",
     "keys",
+    "webhooks",
+    "audit",
 ]
 Reach = Literal["any", "own", ""]
 
@@ -41,7 +43,8 @@ Reach = Literal["any", "own", ""]
 #
 # An organization is made outside of any, so nobody creates one inside another. Making a thing is
 # never limited to one's own, since it does not exist yet. `members` is the list of members: who
-# may give or take which role is `may_give`.
+# may give or take which role is `may_give`. What is somebody's own passes on when they leave: see
+# `services.passing`.
 TABLE: dict[Resource, dict[Action, tuple[Reach, Reach, Reach, Reach]]] = {
     #            owner  admin  contributor  reader
     "organization": {
@@ -104,7 +107,23 @@ TABLE: dict[Resource, dict[Action, tuple[Reach, Reach, Reach, Reach]]] = {
         "create": ("any", "any", "any", ""),
         "read": ("any", "any", "own", "own"),
         "update": ("any", "any", "own", ""),
-        "delete": ("any", "any", "own", ""),
+        # Readers too: who became one may still have a key that got into wrong hands.
+        "delete": ("any", "any", "own", "own"),
+        "share": ("", "", "", ""),
+    },
+    # Their addresses may hold passwords of other systems.
+    "webhooks": {
+        "create": ("any", "any", "", ""),
+        "read": ("any", "any", "own", "own"),
+        "update": ("any", "any", "", ""),
+        "delete": ("any", "any", "", ""),
+        "share": ("", "", "", ""),
+    },
+    "audit": {
+        "create": ("", "", "", ""),
+        "read": ("any", "any", "own", "own"),
+        "update": ("", "", "", ""),
+        "delete": ("", "", "", ""),
         "share": ("", "", "", ""),
     },
 }
@@ -133,6 +152,16 @@ def may_give(giver: Role, role: Role) -> bool:
     one.
     """
     return role in _MAY_GIVE[giver]
+
+
+def given_by(giver: Role) -> list[Role]:
+    """The roles that `giver` may make somebody, highest first."""
+    return [role for role in Role if may_give(giver, role)]
+
+
+def up_to(role: Role) -> list[Role]:
+    """The roles that may no more than `role`, highest first."""
+    return [each for each in Role if each.rank <= role.rank]
 
 
 def lower_of(a: Role, b: Role) -> Role:

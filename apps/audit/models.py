@@ -4,9 +4,11 @@ from datetime import UTC
 from typing import Any, ClassVar, NoReturn, Self
 
 from django.conf import settings
-from django.db import models
+from django.db import connections, models
+from django.db.models.functions import Cast
 
 from apps.audit.chain import GENESIS, Head, Link, digest
+from apps.audit.signing import Signed, Statement
 from apps.core.ids import uuid7
 
 SYSTEM = "system"
@@ -66,6 +68,28 @@ class EntryQuerySet(models.QuerySet["AuditEntry"]):
     def bulk_create(self, *_: Any, **__: Any) -> NoReturn:
         _refuse()  # it can update, and knows of no chain
 
+    def as_stored(self) -> Self:
+        """With the texts that SQLite keeps ids and times as. Several texts are the same id or
+        time, so one that was changed for another would not be seen by what it is read as."""
+        if connections[self.db].vendor != "sqlite":
+            return self
+        return self.annotate(
+            **{f"stored_{name}": Cast(name, models.TextField()) for name in AS_TEXT}
+        )
+
+
+AS_TEXT = ("id", "at", "organization_id")
+
+
+class CheckpointQuerySet(models.QuerySet["Checkpoint"]):
+    """Checkpoints, which nobody changes."""
+
+    def update(self, **_: Any) -> NoReturn:
+        _refuse()
+
+    def delete(self) -> NoReturn:
+        _refuse()
+
 
 class AuditEntry(models.Model):
     """Who did what, to what, when and why. `services.record` adds one; nothing changes one.
@@ -107,6 +131,10 @@ class AuditEntry(models.Model):
     reason = models.TextField(blank=True)
     previous = models.CharField(max_length=HASH_LENGTH)
     hash = models.CharField(max_length=HASH_LENGTH)
+
+    stored_id: str  # where `as_stored` brings them
+    stored_at: str
+    stored_organization_id: str | None
 
     objects = EntryQuerySet.as_manager()
 
@@ -157,10 +185,58 @@ class AuditEntry(models.Model):
     def link(self) -> Link:
         return Link(self.number, self.content(), self.previous, self.hash)
 
+    def is_as_written(self) -> bool:
+        """Whether its id and times are stored as Django writes them, where `as_stored` asked."""
+        if "stored_id" not in self.__dict__:
+            return True
+        owner = self.organization_id
+        return (
+            self.stored_id == self.pk.hex
+            and self.stored_at == str(self.at.astimezone(UTC).replace(tzinfo=None))
+            and self.stored_organization_id == (None if owner is None else owner.hex)
+        )
+
+
+class Checkpoint(models.Model):
+    """That a log ended at an entry with some hash at some time, signed. Made on schedule, never
+    changed. It names its log by a text, so that it outlives whatever happens to that."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    chain = models.CharField("log", max_length=36)
+    number = models.PositiveBigIntegerField()
+    hash = models.CharField(max_length=HASH_LENGTH)
+    at = models.DateTimeField("when")
+    key = models.CharField(max_length=16)
+    signature = models.CharField(max_length=128)
+
+    objects = CheckpointQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["chain", "number", "key"], name="audit_checkpoint_number_once"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.chain} {self.number}"
+
+    def save(self, **options: Any) -> None:
+        if not self._state.adding:
+            _refuse()
+        super().save(**options)
+
+    def delete(self, *_: Any, **__: Any) -> NoReturn:
+        _refuse()
+
+    def signed(self) -> Signed:
+        at = self.at.astimezone(UTC).isoformat(timespec="microseconds")
+        return Signed(Statement(self.chain, self.number, self.hash, at, self.key), self.signature)
+
 
 def _text(key: object) -> str | None:
     return None if key is None else str(key)
 
 
 def _refuse() -> NoReturn:
-    raise TypeError("Audit entries are only added, one at a time.")
+    raise TypeError("What is in the audit log is only added to, one entry at a time.")

@@ -1,18 +1,15 @@
-"""Adds to the audit log, and proves that nothing else was done to it."""
+"""Adds to the audit log."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import transaction
-from django.db.models import Exists, Max, Min, Model, OuterRef
+from django.db.models import Exists, Model, OuterRef
 from django.utils import timezone
 
-from apps.audit.chain import Flaw, Head, Link, Problem, canonical, first_flaw
+from apps.audit.chain import canonical
 from apps.audit.models import SYSTEM, AuditEntry, Chain, chain_of
-
-CHUNK = 1000
-"""Entries that are read at a time."""
 
 
 # Without a savepoint: what could not be recorded must not have happened either.
@@ -38,8 +35,8 @@ def record(
     that thing's id. `actor_name` says who acts where `actor` is None. `detail` is whatever JSON
     can tell.
 
-    What somebody put past the end with SQL is passed over: it stops nobody's work, and `verify`
-    finds it.
+    What somebody put past the end with SQL is passed over: it stops nobody's work, and
+    `verifying.verify` finds it.
     """
     name = chain_of(organization)
     chain, is_new = Chain.objects.locked().get_or_create(name=name)
@@ -72,51 +69,3 @@ def _free_number(chain: Chain) -> int:
         return chain.number + 1
     last = taken.exclude(Exists(after)).values_list("number", flat=True)[0]
     return int(last) + 1
-
-
-def verify(organization: Model | None) -> Flaw | None:
-    """The first bad entry in the log of `organization` (None: of the system), or None.
-
-    Reads all of it, a chunk at a time. Entries may be added meanwhile.
-    """
-    return _verify_chain(chain_of(organization))
-
-
-def verify_all() -> Iterator[Flaw]:
-    """The first bad entry of each log that has one, those of deleted organizations too."""
-    # Entries whose chain was taken away count as well.
-    names = Chain.objects.values_list("pk").union(AuditEntry.objects.values_list("chain_id"))
-    for (name,) in names.order_by("pk").iterator(CHUNK):
-        if flaw := _verify_chain(name):
-            yield flaw
-
-
-def _verify_chain(name: str) -> Flaw | None:
-    head = _head(name)
-    if flaw := first_flaw(name, _links(name, up_to=head.number), head):
-        return flaw
-    entries = AuditEntry.objects.filter(chain=name)
-    newest = entries.aggregate(number=Max("number"))["number"] or 0
-    counted = _head(name).number  # read after the entries, so whatever was added is counted in it
-    if newest <= counted:
-        return None
-    uncounted = entries.filter(number__gt=counted).aggregate(number=Min("number"))["number"]
-    return Flaw(name, uncounted, Problem.UNCOUNTED)
-
-
-def _head(name: str) -> Head:
-    chain = Chain.objects.filter(pk=name).first()
-    return chain.head() if chain else Head()
-
-
-def _links(name: str, *, up_to: int) -> Iterator[Link]:
-    entries = AuditEntry.objects.filter(chain=name, number__lte=up_to).order_by("number")
-    number = 0
-    try:
-        for entry in entries.iterator(CHUNK):
-            link = entry.link()
-            number = link.number
-            yield link
-    except (AttributeError, ValueError):
-        # SQLite takes any text for a date or an id; Django cannot read such an entry back.
-        yield Link(number + 1, {}, "", "")

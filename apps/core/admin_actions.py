@@ -86,7 +86,9 @@ class ServiceAction:
         """Does it, each row with its entry in the history, and tells what came of it."""
         ids = list(dict.fromkeys(chosen_ids(model_admin, request) or []))[:ACTION_LIMIT]
         # Not as the list was filtered: what has changed since then is told, not left out silently.
-        found = list(model_admin.get_queryset(request).filter(pk__in=ids))
+        shown = model_admin.get_queryset(request).filter(pk__in=ids)
+        related = model_admin.list_select_related
+        found = list(shown.select_related(*related) if isinstance(related, tuple) else shown)
         groups = defaultdict[Hashable, list[Model]](list)
         for row in found:
             groups[self.together(row)].append(row)

@@ -17,8 +17,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse as absolute
 
+from apps.core.context import current_request_id
 from apps.core.errors import DocmillError
-from apps.core.middleware import current_request_id
 
 if TYPE_CHECKING:
     # That module reads the setting that names this one while it is being imported.

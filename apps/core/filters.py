@@ -47,11 +47,27 @@ class MomentFilter(IsoDateTimeFilter):
     field_class = MomentField
 
 
+def refuse_blank_parameters(request: Request, known: frozenset[str]) -> None:
+    """Raises InvalidInput that names each query parameter of `known` that is given without a value.
+
+    It is what a script sends whose variable is unset, and would mean "everything". A form on a page
+    sends the fields that nobody filled in too.
+    """
+    if request.accepted_renderer.format == "api":
+        return
+    blank = sorted(name for name in known if request.query_params.get(name) == "")
+    if blank:
+        errors = [FieldError(name, "blank", "Give it a value, or leave it out.") for name in blank]
+        raise InvalidInput(f"Query parameters without a value: {', '.join(blank)}.", errors=errors)
+
+
 class StrictFilterBackend(DjangoFilterBackend):
-    """django-filter's backend, and a 400 for query parameters that the view does not have."""
+    """django-filter's backend, and a 400 for query parameters that the view does not have, or that
+    have no value."""
 
     def filter_queryset(self, request: Request, queryset: QuerySet[Model], view: APIView) -> Any:
         filters = self.get_filterset_class(view, queryset)
         known = frozenset(filters.base_filters) if filters else frozenset()
         refuse_unknown_parameters(request, known | PAGING_PARAMETERS)
+        refuse_blank_parameters(request, known)
         return super().filter_queryset(request, queryset, view)

@@ -12,6 +12,7 @@ from django.core.exceptions import (
     DisallowedHost,
     PermissionDenied,
     RequestDataTooBig,
+    SuspiciousOperation,
     TooManyFieldsSent,
 )
 from django.core.signals import got_request_exception
@@ -22,22 +23,27 @@ from django.http import (
     HttpResponse,
     HttpResponseNotAllowed,
     JsonResponse,
+    UnreadablePostError,
 )
 from django.shortcuts import resolve_url
 from django.template.loader import render_to_string
 from rest_framework import exceptions
 from rest_framework.response import Response
-from rest_framework.views import set_rollback
 
+from apps.core import deadline
+from apps.core.context import current_request_id
 from apps.core.errors import (
+    Busy,
     DocmillError,
     FieldError,
     InvalidInput,
     NotFound,
     TooLarge,
+    TooSlow,
     Unavailable,
 )
-from apps.core.middleware import current_request_id
+from apps.core.metrics import TOO_SLOW
+from apps.core.pool import AllInUse
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +69,7 @@ def body(error: DocmillError) -> dict[str, Any]:
     """The members of the problem document that tells `error`."""
     return {
         **error.members(),
-        "type": f"urn:docmill:problem:{error.code}",
+        "type": address_of(error.code),
         "title": error.title,
         "status": int(error.status),
         "code": error.code,
@@ -73,6 +79,11 @@ def body(error: DocmillError) -> dict[str, Any]:
         ],
         "request_id": current_request_id(),
     }
+
+
+def address_of(code: str) -> str:
+    """Where `code` is explained: see apps.web.explanations."""
+    return f"{settings.PUBLIC_URL}/errors/{code}"
 
 
 def _encodable(text: str) -> str:
@@ -99,6 +110,8 @@ def _as_docmill_error(exc: Exception) -> DocmillError | None:
         return exc
     if isinstance(exc, Http404):
         return NotFound()
+    if isinstance(exc, SuspiciousOperation | UnreadablePostError):
+        return _of_bad_request(exc)
     if isinstance(exc, PermissionDenied):
         exc = exceptions.PermissionDenied()
     if isinstance(exc, exceptions.ValidationError):
@@ -107,6 +120,20 @@ def _as_docmill_error(exc: Exception) -> DocmillError | None:
     if isinstance(exc, exceptions.APIException):
         return _of_framework(exc)
     return None
+
+
+def _of_bad_request(exc: Exception) -> DocmillError:
+    """What Django says of a request that was cut off, or that nobody sends who means well."""
+    if isinstance(exc, UnreadablePostError):
+        return InvalidInput("The body of the request did not come to its end.")
+    if isinstance(exc, DisallowedHost):
+        return InvalidInput("This host name is not served here; see ALLOWED_HOSTS.")
+    if isinstance(exc, RequestDataTooBig):
+        return TooLarge("The body is longer than is read of one that is no upload.")
+    if isinstance(exc, TooManyFieldsSent):
+        told = "The form has more fields than are read of one. Change fewer things at a time."
+        return TooLarge(told)
+    return InvalidInput()
 
 
 def _of_framework(exc: exceptions.APIException) -> DocmillError:
@@ -119,6 +146,8 @@ def _of_framework(exc: exceptions.APIException) -> DocmillError:
             break
     if isinstance(given, str) and "." in given:  # raised with one of our own codes
         error.code = given
+    if authenticate := getattr(exc, "auth_header", None):
+        error.headers = {"WWW-Authenticate": authenticate}
     return error
 
 
@@ -128,17 +157,18 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response:
     An error nobody foresaw is logged with its traceback, sent to whoever listens for request
     exceptions, and told without internals.
     """
+    # That module reads the setting that names the throttles, which import this one.
+    from rest_framework.views import set_rollback
+
     error = _as_docmill_error(exc)
     if error is None:
-        logger.error("unhandled error", exc_info=exc)
-        got_request_exception.send(sender=exception_handler, request=context.get("request"))
         error = _unforeseen(exc)
+        logger.error(_headline(error, "unhandled error"), exc_info=exc)
+        got_request_exception.send(sender=exception_handler, request=context.get("request"))
     set_rollback()
-    headers = {}
+    headers = dict(error.headers)
     if error.retry_after is not None:
         headers["Retry-After"] = str(error.retry_after)
-    if authenticate := getattr(exc, "auth_header", None):
-        headers["WWW-Authenticate"] = authenticate
     response = Response(body(error), status=int(error.status), headers=headers)
     # The browsable page stays a page; everyone else gets the problem's own media type.
     renderer = getattr(context.get("request"), "accepted_renderer", None)
@@ -149,27 +179,45 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response:
 
 def _unforeseen(exc: Exception) -> DocmillError:
     """What is told of an error without saying anything of it."""
+    if isinstance(exc, AllInUse):
+        return Busy("All database connections are in use.", retry_after=RETRY_SECONDS)
     if isinstance(exc, OperationalError | InterfaceError):
+        if deadline.is_over():  # whatever ended it
+            TOO_SLOW.inc()
+            told = "It was given up. See what is there before you send it again."
+            return TooSlow(told, retry_after=RETRY_SECONDS)
         return Unavailable("Try again in a moment.", retry_after=RETRY_SECONDS)
     return DocmillError()
 
 
+def _headline(error: DocmillError, otherwise: str) -> str:
+    """The line of the log above the traceback, which says where."""
+    return "the time of the request was over" if isinstance(error, TooSlow) else otherwise
+
+
 def _is_for_programs(request: HttpRequest) -> bool:
     """Under `/api`, and not from a browser that was led there by its address bar or a link."""
-    is_api = request.path.startswith(("/api/", "/health")) or request.path == "/api"
+    is_api = request.path.startswith(("/api/", "/health", "/metrics")) or request.path == "/api"
     return is_api and request.get_preferred_type(["application/json", "text/html"]) != "text/html"
 
 
 def _answer(error: DocmillError) -> HttpResponse:
     response = JsonResponse(body(error), status=int(error.status), content_type=CONTENT_TYPE)
-    return _saying_when(response, error)
+    return _with_headers(response, error)
 
 
-def _saying_when(response: HttpResponse, error: DocmillError) -> HttpResponse:
-    """`response` with when to come back, where that is known."""
+def _with_headers(response: HttpResponse, error: DocmillError) -> HttpResponse:
+    """`response` with those of the error, and when to come back, where that is known."""
+    for name, value in error.headers.items():
+        response[name] = value
     if error.retry_after is not None:
         response["Retry-After"] = str(error.retry_after)
     return response
+
+
+def problem(error: DocmillError) -> HttpResponse:
+    """The problem document that tells `error`, whoever asks."""
+    return _answer(error)
 
 
 def method_not_allowed(method: str, *allowed: str) -> HttpResponse:
@@ -187,7 +235,7 @@ def page(error: DocmillError, request: HttpRequest | None = None) -> HttpRespons
     """
     known = {"error": body(error), "retry_after": error.retry_after}
     text = render_to_string("error.html", known, request)
-    return _saying_when(HttpResponse(text, status=int(error.status)), error)
+    return _with_headers(HttpResponse(text, status=int(error.status)), error)
 
 
 def _told(request: HttpRequest, error: DocmillError) -> HttpResponse:
@@ -196,14 +244,7 @@ def _told(request: HttpRequest, error: DocmillError) -> HttpResponse:
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Django's handler400."""
-    if isinstance(exception, DisallowedHost):
-        return _told(request, InvalidInput("This host name is not served here; see ALLOWED_HOSTS."))
-    if isinstance(exception, RequestDataTooBig):
-        return _told(request, TooLarge("The form is longer than a page of this site would send."))
-    if isinstance(exception, TooManyFieldsSent):
-        told = "The form has more fields than are read of one. Change fewer things at a time."
-        return _told(request, TooLarge(told))
-    return _told(request, InvalidInput())
+    return _told(request, _of_bad_request(exception))
 
 
 def page_not_found(
@@ -264,6 +305,9 @@ class ProblemPages:
 
     def process_exception(self, request: HttpRequest, exc: Exception) -> HttpResponse | None:
         if isinstance(exc, OperationalError | InterfaceError):
-            logger.error("the database does not answer", exc_info=exc)
-            return _told(request, _unforeseen(exc))
-        return _told(request, exc) if isinstance(exc, DocmillError) else None
+            error = _unforeseen(exc)
+            logger.error(_headline(error, "the database does not answer"), exc_info=exc)
+            return _told(request, error)
+        if isinstance(exc, DocmillError | UnreadablePostError | exceptions.APIException):
+            return _told(request, _as_docmill_error(exc) or DocmillError())
+        return None

@@ -29,6 +29,11 @@ def unseal(sealed: str, *, purpose: str) -> str:
         raise Unsealable from error
 
 
+def fingerprint(secret: str) -> str:
+    """Which secret key this is, without telling it."""
+    return _key(secret, "fingerprint").hex()[:16]
+
+
 def without(secret: str, text: str) -> str:
     """`text` with stars for `secret`, also where it is written as Python quotes it; "" is none."""
     if not secret:

@@ -5,6 +5,7 @@ import contextlib
 import logging
 import sys
 import threading
+from collections.abc import Callable
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import BinaryIO
@@ -14,17 +15,26 @@ LOG_FILES_KEPT = 2
 LINES_REMEMBERED = 15
 
 
+Shape = Callable[[str, str], str]
+"""What makes a line for programs of what a process, by its name, said."""
+
+
 class Console:
-    """The terminal. Children are heard on it only once `is_open_to_children` is set.
+    """The terminal. Children are heard on it only once `is_open_to_children` is set, and from the
+    start where a program reads along: `shape` then makes each line, in the files too.
 
     A terminal that went away is no reason to stop: the log files have everything.
     """
 
-    def __init__(self) -> None:
-        self.is_open_to_children = False
+    def __init__(self, shape: Shape | None = None) -> None:
+        self.shape = shape
+        self.is_open_to_children = shape is not None
         self._lock = threading.Lock()
 
     def say(self, text: str = "") -> None:
+        self._write(self.shape("docmill.up", text.strip()) if self.shape else text)
+
+    def _write(self, text: str) -> None:
         with self._lock, contextlib.suppress(OSError):
             sys.stdout.write(text + "\n")
             sys.stdout.flush()
@@ -34,7 +44,7 @@ class Console:
             self.quote(name, line)
 
     def quote(self, name: str, line: str) -> None:
-        self.say(f"{name:<7}| {line}")
+        self._write(line if self.shape else f"{name:<7}| {line}")
 
 
 class Transcript:
@@ -70,6 +80,8 @@ class Transcript:
         with stream:
             for raw in stream:
                 line = raw.decode(errors="replace").rstrip()
+                if self._console.shape:
+                    line = self._console.shape(self._name, line)
                 self._last.append(line)
                 self._file.handle(logging.makeLogRecord({"msg": line}))
                 self._console.relay(self._name, line)

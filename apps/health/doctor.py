@@ -3,16 +3,18 @@
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 
 from apps.health import probes, promises
+from apps.health.configuration import configuration_lines
+from apps.health.lines import Line
 from apps.health.report import Finding
 from apps.jobs import antivirus, storage
-from apps.jobs.errors import StorageFull
+from apps.jobs.errors import StorageFull, StorageUnavailable
 from apps.processors import registry
 from apps.processors.errors import Unavailable
 from apps.processors.host import Isolation, ProcessorHost
@@ -25,17 +27,10 @@ from apps.ratelimits.stores import store
 
 OFF = "off"
 
+ASKED = ("database", "redis", "monitoring")
+
 LITTLE_ROOM_BYTES = 1024**3
 EAST_ASIAN = {"jpn": "Japanese", "chi_sim": "Chinese", "chi_tra": "Chinese", "kor": "Korean"}
-
-
-@dataclass(frozen=True)
-class Line:
-    """`status` is ok, off (optional, not there), weak (works, could be better) or broken."""
-
-    name: str
-    status: str
-    detail: str
 
 
 Report = Mapping[str, Sequence[Line | findings.Finding]]
@@ -46,10 +41,11 @@ def examine(found: promises.Findings) -> Report:
     seconds; with what was found of rows and bytes."""
     return {
         "Service": [
-            *service_lines(probes.examine(probes.PROBES)),
+            *service_lines(probes.findings()),
             limits_line(),
             *_disk_lines(),
         ],
+        "Configuration": configuration_lines(),
         **_reader(),
         "Kinds": _kind_lines(),
         "OCR": ocr_lines(registry.languages(), settings.OCR_LANGUAGES),
@@ -85,11 +81,10 @@ def as_text(report: Report) -> str:
 
 
 def service_lines(findings: Mapping[str, Finding]) -> list[Line]:
-    """Of the probes of `/health`; the database is vital. How readers are kept in has lines of its
-    own."""
+    """Of the probes of `/health`; the database is vital. The others have lines of their own."""
     lines = []
     for name, finding in findings.items():
-        if name != "sandbox":
+        if name in ASKED:
             bad = BROKEN if name == "database" else WEAK
             good = OFF if finding.status == "disabled" else OK
             status = good if finding.is_good() else bad
@@ -196,7 +191,21 @@ def _disk_lines() -> list[Line]:
         data = Line("data directory", BROKEN, str(error))
     scratch = Path(tempfile.gettempdir())
     has_little = shutil.disk_usage(scratch).free < LITTLE_ROOM_BYTES
-    return [data, Line("temporary files", WEAK if has_little else OK, _free(scratch))]
+    return [
+        data,
+        *_bucket_lines(),
+        Line("temporary files", WEAK if has_little else OK, _free(scratch)),
+    ]
+
+
+def _bucket_lines() -> list[Line]:
+    if not settings.STORAGE_URL:
+        return []
+    try:
+        storage.ask()
+    except StorageUnavailable as error:
+        return [Line("bucket", BROKEN, error.detail)]
+    return [Line("bucket", OK, "answers")]
 
 
 def _free(folder: Path) -> str:

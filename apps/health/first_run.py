@@ -15,7 +15,7 @@ from whitenoise.compress import Compressor
 from whitenoise.storage import CompressedManifestStaticFilesStorage
 
 from apps.accounts.models import ApiKey, Organization, User
-from apps.accounts.services import create_api_key, create_user, digest_of
+from apps.accounts.services import COMMAND_LINE, digest_of, give_key, sign_up
 from apps.health.screen import Admin
 from apps.ratelimits.rules import add_rule, was_ever_added
 
@@ -70,7 +70,7 @@ def ensure_admin(email: str) -> Admin | None:
     """
     if not User.objects.exists():
         password = secrets.token_urlsafe(12)
-        create_user(email=email, password=password, is_staff=True, is_superuser=True)
+        sign_up(email=email, password=password, is_staff=True, is_superuser=True, by=COMMAND_LINE)
         return Admin(email, password)
     first = User.objects.filter(is_superuser=True, is_active=True).order_by("pk").first()
     return Admin(first.email, None) if first else None
@@ -86,7 +86,7 @@ def ensure_api_key(admin: Admin, path: Path) -> None:
         return
     user = User.objects.get(email=admin.email)
     personal = Organization.objects.get(personal_of=user)
-    _, token = create_api_key(organization=personal, user=user, name=KEY_NAME)
+    _, token = give_key(organization=personal, user=user, name=KEY_NAME)
     draft = path.with_name(f".{path.name}.new")
     draft.unlink(missing_ok=True)
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:

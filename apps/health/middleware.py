@@ -1,14 +1,14 @@
-"""Lets the health paths answer to whoever reaches the process."""
+"""Lets the health paths answer to whoever reaches the process, and metrics to who scrapes them."""
 
 from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
 
-from apps.health import views
+from apps.health import scraping, views
 
 
 class HealthMiddleware:
-    """Answers the health paths before host checks, redirects to HTTPS and sessions.
+    """Answers the health paths and Prometheus before host checks, redirects and sessions.
 
     An orchestrator asks by address and over plain HTTP: with the host check it would be told 400,
     with the redirect it would never see a 503. Goes before SecurityMiddleware.
@@ -18,6 +18,9 @@ class HealthMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if request.path_info in views.PATHS:
-            return views.health(request)
+        view = views.ANSWERED_FIRST.get(request.path_info)
+        if view is not None:
+            return view(request)
+        if scraping.is_scraper(request):
+            return scraping.view(request)
         return self.get_response(request)

@@ -5,13 +5,19 @@ from collections.abc import Callable, Iterable, Sequence
 
 from django.db import DatabaseError, connection
 
-from apps.audit.services import record, verify_all
+from apps.audit.services import record
+from apps.audit.verifying import verify_all
+from apps.backups import inspection as backups
+from apps.backups import mending as mending_backups
 from apps.jobs import inspection as jobs
 from apps.jobs import mending as mending_jobs
 from apps.jobs import stock
+from apps.jobs.errors import StorageUnavailable
+from apps.notifications import inspection as mails
 from apps.queue import inspection as queue
 from apps.queue import mending as mending_queue
 from apps.queue.findings import BROKEN, OK, Finding, Promise
+from apps.webhooks import inspection as webhooks
 
 logger = logging.getLogger(__name__)
 
@@ -22,9 +28,13 @@ AUDIT = Promise(
 )
 UNREADABLE = Promise("rows", BROKEN, "see that the database answers, and run manage.py migrate.")
 UNREADABLE_DISK = Promise("disk", BROKEN, "run doctor as the user that the service runs as.")
+UNREADABLE_BUCKET = Promise(
+    "bucket", BROKEN, "see STORAGE_URL and its key, and run manage.py storage check."
+)
 MENDERS = {
     promise.name: mender
-    for promise, mender in {**mending_queue.MENDERS, **mending_jobs.MENDERS}.items()
+    for menders in (mending_queue.MENDERS, mending_jobs.MENDERS, mending_backups.MENDERS)
+    for promise, mender in menders.items()
 }
 """By the name of a finding: what is done about it, in words and in fact. In this order."""
 
@@ -32,7 +42,13 @@ MENDERS = {
 def inspect(*, is_quick: bool, tell: stock.Tell) -> Findings:
     """All findings by section; `is_quick` leaves out what reads the whole disk and the whole log.
     Changes nothing. `tell` is told how many blobs and files were looked at so far."""
-    looks: dict[str, Callable[[], list[Finding]]] = {"Queue": queue.inspect, "Jobs": jobs.inspect}
+    looks: dict[str, Callable[[], list[Finding]]] = {
+        "Queue": queue.inspect,
+        "Jobs": jobs.inspect,
+        "Mails": mails.inspect,
+        "Webhooks": webhooks.inspect,
+        "Backups": backups.inspect,
+    }
     if not is_quick:
         looks |= {"Bytes": lambda: stock.inspect(tell), "Audit log": _audit}
     return {title: _readable(look) for title, look in looks.items()}
@@ -79,6 +95,8 @@ def _readable(look: Callable[[], list[Finding]]) -> list[Finding]:
     except DatabaseError as error:
         connection.close()
         return [UNREADABLE.finding(1, [error])]
+    except StorageUnavailable as error:
+        return [UNREADABLE_BUCKET.finding(1, [error.detail])]
     except OSError as error:
         return [UNREADABLE_DISK.finding(1, [error])]
 

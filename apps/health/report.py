@@ -7,6 +7,9 @@ from typing import Any
 
 GOOD = frozenset({"connected", "enabled", "disabled", "isolated", "checking", "ok"})
 
+UNKNOWN = "unknown"
+"""Nobody can tell while what tells it does not answer."""
+
 HEALTHY = "healthy"
 DEGRADED = "degraded"
 UNHEALTHY = "unhealthy"
@@ -17,8 +20,8 @@ class Finding:
     """What one probe saw.
 
     `status` is one of connected, enabled, disabled, isolated, checking (for a moment), ok, weak,
-    degraded, failed, timeout; `type` names the product behind it (sqlite, valkey, sentry, ...),
-    or what is weak (network, files, ... joined by "+").
+    degraded, failed, timeout, unknown; `type` names the product behind it (sqlite, valkey, sentry,
+    ...), or what is weak (network, files, ... joined by "+").
     """
 
     status: str

@@ -10,10 +10,12 @@ from pathlib import Path
 from django.conf import settings
 from django.db import OperationalError, connections
 
+from apps.core.logs import JSON, as_line
 from apps.health import embedded, first_run
-from apps.health.console import Console
+from apps.health.console import Console, Shape
 from apps.health.instance import Instance, Port
 from apps.health.screen import Admin, ready_screen
+from apps.health.serving import Serving
 from apps.health.supervisor import Child, StopSignals, Supervisor
 from apps.jobs.models import BatchFile, BatchJob
 
@@ -22,9 +24,6 @@ BROKER_SECONDS = 10.0
 FILE_LANES = ("default", "ocr", "heavy")
 BACKGROUND_SLOTS = 2
 """For all other lanes, in a worker of their own: files never wait for them, nor they for files."""
-WEB_WORKERS = 2
-WEB_THREADS = 16  # each may wait for a slow client, so more than the cores need
-"""Blocking threads per web worker: 2 x 4 requests at a time, so at most 8 database connections."""
 
 
 class CannotStart(Exception):
@@ -67,6 +66,18 @@ class Up:
             self._submit_samples(admin)
         except _Stopped:
             return
+        self._say_ready(admin)
+        connections.close_all()
+        self.console.is_open_to_children = True
+        while not self.signals.is_asked:
+            self.supervisor.tend()
+            self.signals.pause(1.0)
+
+    def _say_ready(self, admin: Admin | None) -> None:
+        if settings.LOG_FORMAT == JSON:
+            who = f" Give {admin.email} a password: manage.py changepassword." if admin else ""
+            self.console.say(f"Docmill is ready at {self.port.url}/.{who}")
+            return
         self.console.say(
             ready_screen(
                 url=self.port.url,
@@ -75,11 +86,6 @@ class Up:
                 file_id=_some_file_with_text(),
             )
         )
-        connections.close_all()
-        self.console.is_open_to_children = True
-        while not self.signals.is_asked:
-            self.supervisor.tend()
-            self.signals.pause(1.0)
 
     def _prepare(self) -> Admin | None:
         self.console.say(f"Docmill {settings.VERSION}, data in {self.data}")
@@ -128,7 +134,10 @@ class Up:
         self._start_worker("worker", FILE_LANES, self.wish.slots)
         self._start_worker("background", others, BACKGROUND_SLOTS)
         self.supervisor.start(Child("beat", _manage("beat"), grace_seconds=5))
-        self.supervisor.start(Child("web", _web_command(self.port), grace_seconds=15))
+        serving = Serving(self.port.host, self.port.number)
+        self.supervisor.start(
+            Child("web", serving.command(), grace_seconds=serving.kill_seconds + 5)
+        )
         if self.port.number != self.wish.port:
             self.console.say(f"Port {self.wish.port} is taken, using {self.port.number}.")
 
@@ -180,11 +189,11 @@ def run_up(wish: Wish) -> int:
     data = settings.DOCMILL_DATA_DIR
     with Instance(data / "up.lock") as instance, StopSignals() as signals:
         port = Port(wish.host, wish.port)
-        supervisor = Supervisor(Console(), signals, data / "logs")
+        supervisor = Supervisor(Console(_shape()), signals, data / "logs")
         try:
             Up(wish, instance, port, supervisor).run()
         finally:
-            supervisor.console.is_open_to_children = False
+            supervisor.console.is_open_to_children = supervisor.console.shape is not None
             supervisor.console.say("Stopping. Running files may finish; again to stop at once.")
             supervisor.stop()
             embedded.remove_socket(settings.EMBEDDED_SOCKET)
@@ -193,28 +202,14 @@ def run_up(wish: Wish) -> int:
         return 1 if signals.is_urgent else 0
 
 
+def _shape() -> Shape | None:
+    if settings.LOG_FORMAT != JSON:
+        return None
+    return lambda name, text: as_line(text, logger=name)
+
+
 def _manage(command: str) -> list[str]:
     return [sys.executable, str(settings.BASE_DIR / "manage.py"), command]
-
-
-def _web_command(port: Port) -> list[str]:
-    options = {
-        "interface": "wsgi",
-        "host": port.host,
-        "port": str(port.number),
-        "workers": str(WEB_WORKERS),
-        "blocking-threads": str(WEB_THREADS),
-        "backlog": "1024",
-        # An open upload or download must not hold up the stop.
-        "workers-kill-timeout": "10",
-        "working-dir": str(settings.BASE_DIR),
-        "log-level": "warning",
-    }
-    parts = [part for name, value in options.items() for part in (f"--{name}", value)]
-    return [
-        *(sys.executable, "-m", "granian", *parts),
-        *("--respawn-failed-workers", "--no-ws", "config.wsgi:application"),
-    ]
 
 
 def _is_serving(port: Port) -> bool:

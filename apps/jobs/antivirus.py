@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 
+from apps.core.metrics import external_call
 from apps.processors.errors import BadDocument, Unavailable
 
 logger = logging.getLogger(__name__)
@@ -39,7 +40,8 @@ def check(path: Path) -> None:
     if not settings.CLAMAV_URL:
         return
     try:
-        found = _scanned(path)
+        with external_call("antivirus"):
+            found = _scanned(path)
     except (Unreachable, TooLong) as error:
         if settings.CLAMAV_FAIL_OPEN:
             logger.warning("%s is read without a virus scan: %s", path.name, error)
@@ -95,17 +97,25 @@ def _connected() -> Iterator[socket.socket]:
         raise Unreachable(str(error)) from error
 
 
+def parse_address(address: str) -> tuple[str, int] | str:
+    """Host and port, or the path of a socket. Raises ValueError."""
+    url = urlsplit(address)
+    if url.scheme == "tcp" and url.hostname:
+        return url.hostname, url.port or PORT
+    if url.scheme == "unix" and url.path:
+        return url.path
+    raise ValueError("it is tcp://host:3310 or unix:/path of a socket")
+
+
 def _opened(address: str) -> socket.socket:
     """Raises OSError and ValueError."""
-    url = urlsplit(address)
-    if url.scheme == "tcp":
-        return socket.create_connection((url.hostname, url.port or PORT), CONNECT_SECONDS)
-    if url.scheme != "unix":
-        raise ValueError("CLAMAV_URL begins with tcp:// or unix:")
+    place = parse_address(address)
+    if isinstance(place, tuple):
+        return socket.create_connection(place, CONNECT_SECONDS)
     clamd = socket.socket(socket.AF_UNIX)
     try:
         clamd.settimeout(CONNECT_SECONDS)
-        clamd.connect(url.path)
+        clamd.connect(place)
     except OSError:
         clamd.close()
         raise

@@ -3,13 +3,19 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
+
+from django.http import QueryDict
 
 from apps.accounts.names import one_line
 from apps.core.errors import FieldError, InvalidInput
+from apps.jobs.formats import FORMATS, Format
 from apps.jobs.submission import read_priority
 from apps.queue.models import Priority
 
 MAX_REASON = 200
+MAX_EXPORTED = 50
+"""Jobs in one export."""
 WRITTEN_BOOLEANS = {"true": True, "false": False}
 """As forms, which know no other values than text, write them."""
 
@@ -66,3 +72,22 @@ def _only(fields: object, known: frozenset[str]) -> Mapping[str, Any]:
 
 def _invalid(field: str, detail: str) -> InvalidInput:
     return InvalidInput(detail, errors=[FieldError(field, "invalid", detail)])
+
+
+def read_export(fields: object) -> tuple[Format, list[UUID]]:
+    """The format and the ids of the jobs to export, from `format` and `jobs`. Raises InvalidInput.
+
+    Of a form, which has one value of a name or many, `jobs` may be one.
+    """
+    given = _only(fields, frozenset({"format", "jobs"}))
+    made = FORMATS.get(str(given.get("format", "")))
+    if made is None:
+        raise _invalid("format", f"format must be one of: {', '.join(FORMATS)}.")
+    listed = given.getlist("jobs") if isinstance(given, QueryDict) else given.get("jobs")
+    if not isinstance(listed, list) or not 1 <= len(listed) <= MAX_EXPORTED:
+        raise _invalid("jobs", f"jobs must be a list of 1 to {MAX_EXPORTED} ids of jobs.")
+    try:
+        ids = [UUID(str(each)) for each in listed]
+    except ValueError:
+        raise _invalid("jobs", "jobs must be ids of jobs.") from None
+    return made, list(dict.fromkeys(ids))

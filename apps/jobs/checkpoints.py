@@ -14,7 +14,7 @@ from pathlib import Path
 from django.db import transaction
 
 from apps.jobs import storage
-from apps.jobs.extractions import StoredExtraction, StoredFile
+from apps.jobs.extractions import StoredExtraction, StoredFile, incoming
 from apps.jobs.models import BatchFile, Checkpoint
 from apps.processors.protocol import Extraction
 from apps.queue.states import State
@@ -38,10 +38,7 @@ def save(file: BatchFile, stored: StoredExtraction, *, fingerprint: str) -> Stor
         )
         if not mine.exists():
             return stored
-        content = stored.content
-        blob = storage.put(
-            file.organization, storage.Incoming(content.path, content.sha256, content.size_bytes)
-        )
+        blob = storage.put(file.organization, incoming(stored.content))
         Checkpoint.objects.update_or_create(
             file=file, stage=READING, defaults={"fingerprint": fingerprint, "content": blob}
         )
@@ -56,7 +53,8 @@ def load(file: BatchFile, folder: Path, *, fingerprint: str) -> StoredExtraction
         return None
     path = folder / f"{uuid.uuid4().hex}.json"
     try:
-        shutil.copyfile(storage.path_of(kept.content), path)
+        with storage.open_bytes(kept.content) as stored, path.open("wb") as copy:
+            shutil.copyfileobj(stored, copy)
     except FileNotFoundError:
         return None
     raw = json.loads(path.read_bytes())

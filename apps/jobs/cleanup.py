@@ -1,5 +1,5 @@
-"""What is old enough goes: jobs past their time, keys of requests, sessions that ran out, and
-background work that ended.
+"""What is old enough goes: jobs and exports past their time, keys of requests, sessions that ran
+out, background work that ended, and the log of webhooks.
 
 Everything goes in chunks, each a short transaction of its own. So a process that is killed has
 removed some of it, and the next goes on; bytes that it left are found by `storage.remove_orphans`.
@@ -24,11 +24,13 @@ from django.db.models.functions import Now
 from apps.audit.services import record
 from apps.core.transactions import LOST
 from apps.jobs import storage
-from apps.jobs.models import BatchFile, BatchJob, Blob, BulkTarget, IdempotencyKey
+from apps.jobs.models import BatchFile, BatchJob, Blob, BulkTarget, Export, IdempotencyKey
+from apps.jobs.services.exporting import remove_exports
 from apps.jobs.services.removing import lock_to_remove, remove_jobs, unlink_duplicates
 from apps.jobs.services.submitting import KEY_KEPT_FOR
 from apps.queue.models import WorkItem, in_states
 from apps.queue.states import FINISHED
+from apps.webhooks.models import Delivery
 
 logger = logging.getLogger(__name__)
 
@@ -57,10 +59,12 @@ class Gone:
 def cleanup() -> None:
     """Removes all that is old enough; what is unfinished or kept stays."""
     gone = remove(BatchJob.objects.expired())
+    exports = remove_old_exports()
     keys, sessions = remove_rows(old_keys()), remove_rows(old_sessions())
-    work = remove_work(old_work())
-    told = "removed %s, %d idempotency keys, %d sessions, %d pieces of background work"
-    logger.info(told, gone, keys, sessions, work)
+    work, messages = remove_work(old_work()), remove_rows(old_deliveries())
+    told = "removed %s, %d exports, %d idempotency keys, %d sessions, "
+    told += "%d pieces of background work, %d webhooks"
+    logger.info(told, gone, exports, keys, sessions, work, messages)
 
 
 def older_than(age: timedelta) -> QuerySet[BatchJob]:
@@ -80,9 +84,11 @@ def remove(
     jobs: QuerySet[BatchJob],
     *,
     limit: int | None = None,
+    action: str = "job.expire",
     tell: Callable[[Gone], object] = lambda _: None,
 ) -> Gone:
-    """Removes `jobs` in their order, at most `limit`; what went. `tell` is given each part of it.
+    """Removes `jobs` in their order, at most `limit`; what went. `tell` is given each part of it,
+    and the log says `action`.
 
     Jobs that somebody else holds on to are left for the next time.
     """
@@ -91,7 +97,7 @@ def remove(
         left -= len(page)
         for ids in _chunks(page):
             try:
-                part = _remove_chunk(jobs, ids)
+                part = _remove_chunk(jobs, ids, action)
             except (OperationalError, IntegrityError) as error:
                 if getattr(error.__cause__, "sqlstate", "") not in HELD:
                     raise
@@ -129,7 +135,7 @@ def _portions(rows: Iterable[Row]) -> Iterator[list[UUID]]:
     yield ids
 
 
-def _remove_chunk(jobs: QuerySet[BatchJob], ids: list[UUID]) -> Gone:
+def _remove_chunk(jobs: QuerySet[BatchJob], ids: list[UUID], action: str = "job.expire") -> Gone:
     unlink_duplicates(ids)
     with transaction.atomic():
         lock_to_remove(ids)
@@ -141,7 +147,7 @@ def _remove_chunk(jobs: QuerySet[BatchJob], ids: list[UUID]) -> Gone:
         record(
             organization=found[0].organization,
             actor=None,
-            action="job.expire",
+            action=action,
             target="job",
             detail={
                 "jobs": len(found),
@@ -151,6 +157,24 @@ def _remove_chunk(jobs: QuerySet[BatchJob], ids: list[UUID]) -> Gone:
         )
     freed = storage.release(sorted(removed.blobs))
     return Gone(len(found), removed.files, sum(blob.size_bytes for blob in freed))
+
+
+def old_exports() -> QuerySet[Export]:
+    """Downloads whose time is over."""
+    exports: QuerySet[Export] = Export.objects.expired()
+    return exports
+
+
+def remove_old_exports() -> int:
+    """Deletes them with their bytes; how many."""
+    removed = 0
+    while ids := list(old_exports().values_list("pk", flat=True)[:CHUNK_FILES]):
+        with transaction.atomic():
+            # Once more past its time: somebody may have asked for it anew.
+            blobs = remove_exports(old_exports().filter(pk__in=ids))
+        storage.release(sorted(blobs))
+        removed += len(ids)
+    return removed
 
 
 def old_keys() -> QuerySet[IdempotencyKey]:
@@ -170,22 +194,37 @@ def old_work() -> QuerySet[WorkItem]:
     return work.filter(finished_at__lt=Now() - WORK_KEPT_FOR)
 
 
+def old_deliveries() -> QuerySet[Delivery]:
+    """Messages to endpoints that leave their log."""
+    messages: QuerySet[Delivery] = Delivery.objects.old()
+    return messages
+
+
 def remove_work(work: QuerySet[WorkItem]) -> int:
     """Deletes `work`, its attempts, and what a bulk action among it did not get to; how many."""
     removed = 0
-    for pk in list(work.values_list("pk", flat=True)):
-        with transaction.atomic():
-            # Under the lock: it may have been retried meanwhile.
-            if work.select_for_update(of=("self",)).filter(pk=pk).first() is not None:
-                BulkTarget.objects.filter(item=pk).delete()
-                WorkItem.objects.filter(pk=pk).delete()
-                removed += 1
+    work, last = work.order_by("pk"), UUID(int=0)
+    while ids := list(work.filter(pk__gt=last).values_list("pk", flat=True)[:CHUNK_ROWS]):
+        for pk in ids:
+            removed += _remove_one(work, pk)
+        last = ids[-1]
     return removed
 
 
+def _remove_one(work: QuerySet[WorkItem], pk: UUID) -> bool:
+    with transaction.atomic():
+        # Under the lock: it may have been retried meanwhile.
+        if work.select_for_update(of=("self",)).filter(pk=pk).first() is None:
+            return False
+        BulkTarget.objects.filter(item=pk).delete()
+        WorkItem.objects.filter(pk=pk).delete()
+        return True
+
+
 def remove_rows(rows: QuerySet[Any]) -> int:
-    """Deletes `rows`, to which nothing refers; how many."""
+    """Deletes `rows`, with what refers to them; how many of them."""
     removed = 0
     while ids := list(rows.values_list("pk", flat=True)[:CHUNK_ROWS]):
-        removed += rows.filter(pk__in=ids).delete()[0]
+        _, counts = rows.filter(pk__in=ids).delete()
+        removed += counts.get(rows.model._meta.label, 0)
     return removed

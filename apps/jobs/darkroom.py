@@ -10,6 +10,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from apps.core import deadline
 from apps.core.errors import Unavailable
 from apps.processors.host import Budget, ProcessorHost
 from apps.processors.protocol import Member, Options
@@ -60,7 +61,7 @@ class Darkroom:
                 self._thread = threading.Thread(target=self._work, name="darkroom", daemon=True)
                 self._thread.start()
         try:
-            return order.done.result(PATIENCE_SECONDS)
+            return order.done.result(deadline.bounded(PATIENCE_SECONDS))
         except TimeoutError:
             order.done.cancel()
             raise _too_busy() from None

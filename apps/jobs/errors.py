@@ -1,8 +1,34 @@
 """What can go wrong with a batch, as its caller is told."""
 
 from http import HTTPStatus
+from typing import Any
 
-from apps.core.errors import DocmillError, InvalidInput
+from django.conf import settings
+
+from apps.core.errors import DocmillError, InvalidInput, Unavailable
+
+OFF_RETRY_SECONDS = 300
+
+
+class BatchesOff(DocmillError):
+    """ENABLE_BATCH is off: nothing is taken in, and what is queued waits."""
+
+    code = "batch.off"
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    title = "No files are taken at the moment"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Whoever runs this installation has switched batches off. What was submitted is kept "
+            "and goes on once they are on again; results can be read meanwhile.",
+            retry_after=OFF_RETRY_SECONDS,
+        )
+
+
+def require_batches() -> None:
+    """Raises BatchesOff."""
+    if not settings.ENABLE_BATCH:
+        raise BatchesOff
 
 
 class TooManyFiles(DocmillError):
@@ -38,6 +64,13 @@ class StorageFull(DocmillError):
     code = "storage.full"
     status = HTTPStatus.SERVICE_UNAVAILABLE
     title = "There is no room to store more files"
+
+
+class StorageUnavailable(Unavailable, OSError):
+    """An OSError as well, for whoever stores or reads bytes deals with those of a disk."""
+
+    code = "storage.unavailable"
+    title = "The storage cannot be reached"
 
 
 class LengthRequired(DocmillError):
@@ -120,3 +153,100 @@ class MoreMatch(DocmillError):
     code = "bulk.more_match"
     status = HTTPStatus.CONFLICT
     title = "More match the filter than were shown"
+
+
+class NotStreamed(DocmillError):
+    code = "live.not_streamed"
+    status = HTTPStatus.NOT_IMPLEMENTED
+    title = "No events are sent here"
+
+
+class TooManyStreams(DocmillError):
+    code = "live.too_many"
+    status = HTTPStatus.TOO_MANY_REQUESTS
+    title = "Too many event streams are open"
+    wait_seconds = 30
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        super().__init__(
+            f"You have {limit} open already. Close one first.", retry_after=self.wait_seconds
+        )
+
+    def members(self) -> dict[str, Any]:
+        """As any other answer 429 has."""
+        return {
+            "limiter": "streams",
+            "limit": self.limit,
+            "remaining": 0,
+            "retry_after": self.wait_seconds,
+        }
+
+
+class TooLargeToWait(DocmillError):
+    code = "export.too_large"
+    status = HTTPStatus.CONFLICT
+    title = "This is too large to be made while somebody waits"
+
+
+class ExportNotReady(DocmillError):
+    code = "export.not_ready"
+    status = HTTPStatus.CONFLICT
+    title = "This export is not built"
+
+
+class ExportExpired(DocmillError):
+    code = "export.expired"
+    status = HTTPStatus.GONE
+    title = "This export has expired"
+
+
+class TooManyExports(DocmillError):
+    code = "export.too_many"
+    status = HTTPStatus.CONFLICT
+    title = "Too much is built or waits to be"
+
+
+class NoSuchVersion(DocmillError):
+    code = "upload.version"
+    status = HTTPStatus.PRECONDITION_FAILED
+    title = "This version of the tus protocol is not spoken here"
+
+
+class UploadTooLarge(DocmillError):
+    code = "upload.too_large"
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    title = "The upload is longer than it may be"
+
+
+class TooManyUploads(DocmillError):
+    code = "upload.too_many"
+    status = HTTPStatus.CONFLICT
+    title = "Too many uploads wait to be submitted"
+
+
+class WrongOffset(DocmillError):
+    """`offset_bytes` is where the upload goes on."""
+
+    code = "upload.offset"
+    status = HTTPStatus.CONFLICT
+    title = "The upload goes on elsewhere"
+
+    def __init__(self, offset_bytes: int) -> None:
+        super().__init__(f"{offset_bytes} bytes are stored: go on from there.")
+        self.offset_bytes = offset_bytes
+
+    def members(self) -> dict[str, Any]:
+        return {"offset": self.offset_bytes}
+
+
+class UploadUnfinished(DocmillError):
+    code = "upload.unfinished"
+    status = HTTPStatus.CONFLICT
+    title = "An upload is not complete"
+
+
+class UploadGone(DocmillError):
+    code = "upload.gone"
+    status = HTTPStatus.CONFLICT
+    title = "An upload is not there any more"

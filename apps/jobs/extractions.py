@@ -19,6 +19,7 @@ class StoredFile:
     path: Path
     sha256: str
     size_bytes: int
+    blob_id: int | None = None
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,17 @@ def cut(stored: StoredExtraction, taken: int, warning: str) -> StoredExtraction:
     return write(extraction, stored.content.path.parent, stored.found[:taken])
 
 
+def bring(file: BatchFile, stored: StoredExtraction) -> StoredExtraction:
+    """Has it on its way to where `keep` puts it in place; the same, knowing that. Raises
+    StorageUnavailable."""
+    made = [each for each in (stored.content, stored.searchable) if each is not None]
+    brought = storage.bring(file.organization, map(incoming, made))
+    known = [
+        replace(each, blob_id=there.blob_id) for each, there in zip(made, brought, strict=True)
+    ]
+    return replace(stored, content=known[0], searchable=known[1] if known[1:] else None)
+
+
 def keep(file: BatchFile, stored: StoredExtraction) -> None:
     """Puts the extraction in place and its summary into the file's result row."""
     extraction = stored.extraction
@@ -106,9 +118,11 @@ def keep(file: BatchFile, stored: StoredExtraction) -> None:
 
 
 def _put(file: BatchFile, stored: StoredFile) -> Blob:
-    return storage.put(
-        file.organization, storage.Incoming(stored.path, stored.sha256, stored.size_bytes)
-    )
+    return storage.put(file.organization, incoming(stored))
+
+
+def incoming(stored: StoredFile) -> storage.Incoming:
+    return storage.Incoming(stored.path, stored.sha256, stored.size_bytes, stored.blob_id)
 
 
 def _told(found: Received) -> dict[str, str]:

@@ -3,6 +3,7 @@
 import shutil
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -11,11 +12,14 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, F, OuterRef
 
+from apps.core import tracing
 from apps.core.sealing import Unsealable, without
 from apps.jobs import antivirus, checkpoints, extractions, members, storage
-from apps.jobs.errors import StorageFull
+from apps.jobs.errors import StorageFull, StorageUnavailable
 from apps.jobs.extractions import StoredExtraction
 from apps.jobs.models import BatchFile, BatchJob, FileAttempt, FileResult
+from apps.jobs.news import tell_on_commit
+from apps.jobs.publishing import publish_file_end
 from apps.jobs.services import (
     count_end,
     following,
@@ -25,6 +29,7 @@ from apps.jobs.services import (
     recount,
     reuse,
 )
+from apps.jobs.services.submitting import bring
 from apps.jobs.states import JobState
 from apps.jobs.upload import Received
 from apps.processors import errors as processing
@@ -36,6 +41,11 @@ from apps.queue.models import LeasedRow
 from apps.queue.retry import Failure, FailureClass, Usage
 from apps.queue.states import FINISHED, READY, State
 
+ELSEWHERE = (
+    "The bytes of this file are missing with all others of its organization, or left in another "
+    "place: STORAGE_URL or DOCMILL_DATA_DIR has changed, or a disk is not mounted."
+)
+RETRY_SECONDS = 30
 HEAVY_FACTOR = 2
 """What the heavy lane gives more of: time and memory."""
 REPAIR_BATCH = 200
@@ -58,18 +68,23 @@ class BatchFileHandler(Handler):
         self._host = ProcessorHost(settings.PROCESSORS)
         self._waiting: Path | None = None
 
+    @classmethod
+    def is_on(cls) -> bool:
+        return bool(settings.ENABLE_BATCH)
+
     def run(self, row: LeasedRow, control: Control) -> Output:
         self._forget_waiting()
         file = cast(BatchFile, row)
         options = Options()
         try:
-            options = _options(file.job)
-            stored, usage = self._read(file, options, control)
-        except processing.Stopped as stopped:
-            raise RunStopped from stopped
-        except processing.ProcessingError as error:
-            raise RunFailed(self._failure(error, options.password)) from error
-        except StorageFull as full:
+            try:
+                options = _options(file.job)
+                stored, usage = self._read(file, options, control)
+            except processing.Stopped as stopped:
+                raise RunStopped from stopped
+            except processing.ProcessingError as error:
+                raise RunFailed(self._failure(file, error, options.password)) from error
+        except (StorageFull, StorageUnavailable) as full:
             raise RunFailed(_no_room(full)) from full
         return Output(stored, usage)
 
@@ -92,6 +107,8 @@ class BatchFileHandler(Handler):
         outcome = self._extract(file, options, control)
         control.report("storing", 1.0)
         stored = self._stored(file, outcome.extraction)
+        bring(file.organization, stored.found, file.job.operation, options)
+        stored = extractions.bring(file, stored)
         if time.monotonic() - began >= checkpoints.WORTH_SECONDS:
             stored = checkpoints.save(file, stored, fingerprint=fingerprint)
         return stored, Usage(outcome.peak_rss_bytes, outcome.cpu_seconds)
@@ -100,29 +117,39 @@ class BatchFileHandler(Handler):
         members.check_depth(file)
         if file.content is None or storage.is_gone(file.content):
             raise processing.BadDocument("document.gone", "The bytes of this file are gone.")
-        source = storage.path_of(file.content)
-        antivirus.check(source)
+        with ExitStack() as stack:
+            try:
+                source = stack.enter_context(storage.local(file.content))
+            except FileNotFoundError as error:
+                raise StorageUnavailable(ELSEWHERE, retry_after=RETRY_SECONDS) from error
+            antivirus.check(source)
+            return self._run_host(file, source, options, control)
+
+    def _run_host(
+        self, file: BatchFile, source: Path, options: Options, control: Control
+    ) -> Outcome:
         operation = file.job.operation
         if operation == "ocr":
             options = replace(options, ocr="force")
         factor = HEAVY_FACTOR if file.is_heavy else 1
-        return self._host.run(
-            processor=registry.processor_path_for(operation, file.kind),
-            source=source,
-            name=file.name,
-            kind=file.kind,
-            options=options,
-            owner=str(file.organization_id),
-            budget=Budget(
-                seconds=settings.PROCESSING_TIMEOUT_SECONDS * factor,
-                silence_seconds=settings.PROCESSING_SILENCE_SECONDS * factor,
-                memory_bytes=settings.PROCESSING_MEMORY_BYTES * factor,
-            ),
-            on_progress=lambda done, total, note: control.report(note, done / max(total, 1)),
-            should_stop=control.should_stop,
-            members_to=self._folder() if members.is_opened(file) else None,
-            searchable_to=self._folder("searchable") if settings.SEARCHABLE_PDF else None,
-        )
+        with tracing.span("read", kind=file.kind):
+            return self._host.run(
+                processor=registry.processor_path_for(operation, file.kind),
+                source=source,
+                name=file.name,
+                kind=file.kind,
+                options=options,
+                owner=str(file.organization_id),
+                budget=Budget(
+                    seconds=settings.PROCESSING_TIMEOUT_SECONDS * factor,
+                    silence_seconds=settings.PROCESSING_SILENCE_SECONDS * factor,
+                    memory_bytes=settings.PROCESSING_MEMORY_BYTES * factor,
+                ),
+                on_progress=lambda done, total, note: control.report(note, done / max(total, 1)),
+                should_stop=control.should_stop,
+                members_to=self._folder() if members.is_opened(file) else None,
+                searchable_to=self._folder("searchable") if settings.SEARCHABLE_PDF else None,
+            )
 
     def _stored(self, file: BatchFile, extraction: Extraction) -> StoredExtraction:
         """The extraction and what was found in it, waiting for `settled`. Raises StorageFull."""
@@ -132,11 +159,15 @@ class BatchFileHandler(Handler):
             storage.check_room(0)
         return self._store(extraction, members.receive(file.job.operation, extraction.members))
 
-    def _failure(self, error: processing.ProcessingError, password: str) -> Failure:
+    def _failure(
+        self, file: BatchFile, error: processing.ProcessingError, password: str
+    ) -> Failure:
         """`error` in the queue's terms; pages that were finished before are kept. What a parser
-        says of its trouble is stored and logged: without the password."""
+        says of its trouble is stored and logged: without the password. Raises StorageUnavailable.
+        """
         usage = error.usage or processing.Usage()
         partial = getattr(error, "partial", None)
+        kept = extractions.bring(file, self._store(partial)) if partial is not None else None
         return Failure(
             FAILURE_CLASSES.get(type(error), FailureClass.TRANSIENT),
             error.code,
@@ -145,7 +176,7 @@ class BatchFileHandler(Handler):
                 password, getattr(error, "traceback", "") or getattr(error, "stderr", "")
             ),
             retry_after=getattr(error, "retry_after", None),
-            output=self._store(partial) if partial is not None else None,
+            output=kept,
             usage=Usage(usage.peak_rss_bytes, usage.cpu_seconds),
         )
 
@@ -168,13 +199,27 @@ class BatchFileHandler(Handler):
             self._waiting = None
 
     @classmethod
+    def facts(cls, row: LeasedRow) -> dict[str, str]:
+        return {"file_id": str(row.pk), "job_id": str(cast(BatchFile, row).job_id)}
+
+    @classmethod
+    def measured(cls, row: LeasedRow, output: Output | None) -> dict[str, str | int]:
+        job = row._state.fields_cache.get("job")  # not asked for where the run came to nothing
+        told = {"operation": job.operation, "kind": cast(BatchFile, row).kind} if job else {}
+        if output is None:
+            return told
+        read: Extraction = output.value.extraction
+        return {**told, "pages": read.page_count, "engine": read.engine}
+
+    @classmethod
     def claimed(cls, row: LeasedRow) -> None:
         mark_started(cast(BatchFile, row).job_id)
 
     @classmethod
     def progressed(cls, row: LeasedRow) -> None:
-        job = BatchJob.objects.filter(pk=cast(BatchFile, row).job_id)
-        job.update(revision=F("revision") + 1)
+        job_id = cast(BatchFile, row).job_id
+        BatchJob.objects.filter(pk=job_id).update(revision=F("revision") + 1)
+        tell_on_commit(job_id)
 
     @classmethod
     def settled(cls, row: LeasedRow, output: Output | None) -> None:
@@ -182,6 +227,7 @@ class BatchFileHandler(Handler):
         if output is not None and not (file.state != State.SUCCEEDED and _was_read(file)):
             _put_in_place(file, output.value)
         state = count_end(file.job_id, file.state)
+        publish_file_end(file)
         goes_on = file.state in READY and not _held_if_paused(file, state)
         if file.work_key and not goes_on:
             following.follow_up_on_commit(file.pk)
@@ -232,7 +278,7 @@ def _options(job: BatchJob) -> Options:
     )
 
 
-def _no_room(full: StorageFull) -> Failure:
+def _no_room(full: StorageFull | StorageUnavailable) -> Failure:
     return Failure(FailureClass.INFRA, "queue.storage", full.detail, retry_after=full.retry_after)
 
 

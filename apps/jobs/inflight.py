@@ -16,7 +16,7 @@ from django.conf import settings
 
 from apps.accounts.actor import Actor
 from apps.jobs.errors import IdempotencyInProgress
-from apps.jobs.storage import make_private
+from apps.jobs.places.folder import make_private
 
 WAIT_SECONDS = 5.0
 """A request that comes this soon before the end of the first gets its answer."""

@@ -1,6 +1,6 @@
 """What can be put right of jobs and bytes by itself, for `inspection` and `stock`."""
 
-from apps.jobs import inspection, stock, storage
+from apps.jobs import inspection, leftovers, stock, storage
 from apps.jobs.inspection import CLOSED_EARLY, COMPLETIONS, COUNTERS, FOLLOWERS, UNCLOSED
 from apps.jobs.services import closing, following
 from apps.queue.findings import Promise
@@ -41,7 +41,7 @@ MENDERS: dict[Promise, tuple[str, Mender]] = {
     FOLLOWERS: ("let files go on whose leaders have ended", follow_up),
     stock.UNUSED: ("remove rows without bytes that nothing uses", stock.remove_unused),
     stock.ORPHANS: ("remove bytes that no row tells of", storage.remove_orphans),
-    stock.PREVIEWS: ("remove pictures of what is gone", storage.remove_orphan_previews),
-    stock.STALE: ("remove uploads that never finished", storage.remove_stale_uploads),
+    stock.PREVIEWS: ("remove pictures of what is gone", leftovers.remove_orphan_previews),
+    stock.STALE: ("remove uploads that never finished", leftovers.remove_stale_uploads),
 }
 """By what is broken: what is done about it, in words and in fact."""

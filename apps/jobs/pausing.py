@@ -85,6 +85,12 @@ def pauses_of_queue(organization_id: UUID) -> list[QueuePause]:
     return _told(organization_id, list(Pause.objects.concerning([organization_id])))
 
 
+def told_of(organization_id: UUID, pause: Pause) -> QueuePause:
+    """`pause` as members of the organization are told it; at most one query."""
+    [told] = _told(organization_id, [pause])
+    return told
+
+
 def was_an_operators(pause: QueuePause) -> bool:
     """Whether it is the organization's pause of every lane, which its owners may have made
     themselves, and none of them did. Docmill pauses no organization by itself: where nobody is
@@ -106,9 +112,11 @@ def is_held(file: BatchFile, pauses: Iterable[QueuePause]) -> bool:
 def pauses_that_hold(jobs: Sequence[BatchJob]) -> dict[UUID, list[QueuePause]]:
     """For each of `jobs` of whose waiting files some are held back by pauses of the queue: these.
 
-    One query while nothing is paused, and three however many jobs.
+    One query while nothing is paused, and three however many jobs; none where all have ended.
     """
     still_open = [job for job in jobs if job.state in OPEN]
+    if not still_open:
+        return {}
     pauses = list(Pause.objects.concerning({job.organization_id for job in still_open}))
     if not pauses:
         return {}

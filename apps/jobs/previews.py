@@ -10,7 +10,7 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
@@ -22,6 +22,7 @@ from apps.core.sealing import Unsealable
 from apps.jobs import storage
 from apps.jobs.darkroom import RETRY_SECONDS, Darkroom, Order
 from apps.jobs.models import BatchFile, Blob
+from apps.jobs.places.folder import make_private
 from apps.jobs.services import options_of
 from apps.processors import errors as processing
 from apps.processors.pictures import DRAWN, LAST_PAGE, WIDTHS
@@ -88,12 +89,14 @@ def _note_use(picture: Path) -> None:
 def _draw(file: BatchFile, blob: Blob, *, number: int, stem: str, wanted: Path) -> None:
     failed = wanted.parent / f"{stem}.failed"
     _refuse_again(failed)
-    source = storage.path_of(blob)
-    if not source.exists():
-        raise NotFound(GONE)
     options = _options(file, number)
     storage.check_room(0)
-    with storage.refusing_when_full(), storage.incoming() as into:
+    with (
+        _finding_bytes(),
+        storage.local(blob) as source,
+        storage.refusing_when_full(),
+        storage.incoming() as into,
+    ):
         order = Order(
             source=source,
             kind=file.kind,
@@ -107,9 +110,17 @@ def _draw(file: BatchFile, blob: Blob, *, number: int, stem: str, wanted: Path) 
         except processing.ProcessingError as error:
             raise _told(error, failed) from error
         finally:
-            if not source.exists():  # removed meanwhile, and pictures go with their bytes
+            if not storage.is_there(blob):  # removed meanwhile, and pictures go with their bytes
                 shutil.rmtree(wanted.parent, ignore_errors=True)
     _refuse_again(failed)  # of whoever asked for the same page a moment before
+
+
+@contextlib.contextmanager
+def _finding_bytes() -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise NotFound(GONE) from error
 
 
 def _options(file: BatchFile, number: int) -> Options:
@@ -122,7 +133,7 @@ def _options(file: BatchFile, number: int) -> Options:
 def _put_in_place(pictures: Iterable[Member], folder: Path, stem: str) -> None:
     """Raises ProcessorBug for what is no picture: it comes from a process that may be taken over,
     and goes to browsers."""
-    storage.make_private(folder)
+    make_private(folder)
     for picture in pictures:
         path = Path(picture.path)
         with path.open("rb") as content:
@@ -141,7 +152,7 @@ def _told(error: processing.ProcessingError, failed: Path) -> DocmillError:
     if error.code == "document.pages":
         return NotFound(NO_SUCH_PAGE)
     logger.warning("page not drawn: %s", error)
-    storage.make_private(failed.parent)
+    make_private(failed.parent)
     failed.write_text(error.detail)
     return NoPicture(error.detail)
 

@@ -1,18 +1,22 @@
-"""What a job's files came to, as streams: NDJSON and ZIP. Memory holds one file's result."""
+"""What files came to: the result of each. All of a job's at once are `formats`."""
 
 import json
-import re
-import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
+from uuid import UUID
 
+from django.db import transaction
+
+from apps.caching.cache import Outcome
+from apps.caching.decorators import cached
+from apps.caching.invalidation import invalidate
 from apps.jobs import storage
 from apps.jobs.advice import advice_on
-from apps.jobs.models import BatchFile, BatchJob, FileResult
-from apps.queue.states import UNFINISHED
+from apps.jobs.models import BatchFile, BatchJob, Blob, FileResult
+from apps.jobs.page_stream import texts_at
 
-UNSAFE_IN_NAMES = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|]')
-MAX_NAME = 120
+KEPT_WHOLE_BYTES = 4 * 1024 * 1024
+"""An extraction that is larger is streamed from storage: it would fill the web process's memory."""
 
 
 def files_in_order(job: BatchJob) -> list[BatchFile]:
@@ -25,24 +29,61 @@ def files_in_order(job: BatchJob) -> list[BatchFile]:
     return list(files.order_by("position"))
 
 
+def _tags_of_bytes(organization_id: UUID, sha256: str) -> list[str]:
+    return [f"bytes:{organization_id}/{sha256}"]
+
+
+@cached("text", tenant="organization_id", tags=_tags_of_bytes)
+def _text(organization_id: UUID, sha256: str) -> str:
+    text: str = json.loads(_stored(organization_id, sha256))["text"]
+    return text
+
+
+@cached("text", tenant="organization_id", tags=_tags_of_bytes)
+def _stored(organization_id: UUID, sha256: str) -> bytes:
+    return storage.read_bytes(Blob(organization_id=organization_id, sha256=sha256))
+
+
+def text(result: FileResult) -> Outcome | None:
+    """The text that was read; None for one that is better read piece by piece. Raises
+    FileNotFoundError when its bytes are gone."""
+    if result.content.size_bytes > KEPT_WHOLE_BYTES:
+        return None
+    return _text.outcome(result.content.organization_id, result.content.sha256)
+
+
+def text_in_pieces(result: FileResult) -> Iterator[bytes]:
+    """The same as UTF-8. The first one raises FileNotFoundError when its bytes are gone."""
+    with storage.local(result.content) as path:
+        for piece in texts_at(path):
+            yield piece.encode()
+
+
+def stored(result: FileResult) -> Outcome | None:
+    """The extraction as it is stored; None for one that is better read piece by piece. Raises
+    FileNotFoundError when its bytes are gone."""
+    if result.content.size_bytes > KEPT_WHOLE_BYTES:
+        return None
+    return _stored.outcome(result.content.organization_id, result.content.sha256)
+
+
+def forget(blobs: Iterable[Blob]) -> None:
+    """What is kept of these bytes goes with them, at the commit."""
+    gone = [(blob.organization_id, blob.sha256) for blob in blobs]
+    invalidate(*(tag for of in gone for tag in _tags_of_bytes(*of)))
+    transaction.on_commit(lambda: _forget(gone), robust=True)
+
+
+def _forget(gone: Iterable[tuple[UUID, str]]) -> None:
+    for of in gone:
+        _text.forget(*of)
+        _stored.forget(*of)
+
+
 def extraction(result: FileResult) -> dict[str, Any]:
     """The stored extraction: {text, pages, kind, engine, language, metadata, warnings, quality}."""
-    stored: dict[str, Any] = json.loads(storage.path_of(result.content).read_bytes())
+    stored: dict[str, Any] = json.loads(storage.read_bytes(result.content))
     return stored
-
-
-def line(file: BatchFile) -> dict[str, Any]:
-    """One file as results tell it: who it is, how it ended, and its extraction or None."""
-    return {
-        "id": str(file.id),
-        "parent_id": str(file.parent_id) if file.parent_id else None,
-        "position": file.position,
-        "name": file.name,
-        "sha256": file.sha256,
-        "state": file.state,
-        "error": error_of(file),
-        "result": extraction(file.result) if hasattr(file, "result") else None,
-    }
 
 
 def error_of(file: BatchFile) -> dict[str, str] | None:
@@ -56,72 +97,3 @@ def error_of(file: BatchFile) -> dict[str, str] | None:
         "detail": file.error_detail,
         "advice": advice_on(file.error_code),
     }
-
-
-def ndjson(job: BatchJob) -> Iterator[bytes]:
-    """One JSON document per line for every file of the job, failed and unfinished ones too."""
-    for file in files_in_order(job):
-        yield json.dumps(line(file), ensure_ascii=False).encode() + b"\n"
-
-
-class _Sink:
-    """An unseekable file that keeps what was written until it is taken."""
-
-    def __init__(self) -> None:
-        self._chunks: list[bytes] = []
-
-    def write(self, chunk: bytes) -> int:
-        self._chunks.append(bytes(chunk))
-        return len(chunk)
-
-    def flush(self) -> None:
-        pass
-
-    def take(self) -> bytes:
-        taken, self._chunks = b"".join(self._chunks), []
-        return taken
-
-
-def archive(job: BatchJob) -> Iterator[bytes]:
-    """A ZIP: `<position>-<name>.txt` and `.json` for each file with a result, then manifest.json.
-
-    All lie side by side, those found in archives too. The manifest lists every file, so that what
-    is missing from the archive is explained in it.
-    """
-    sink = _Sink()
-    manifest: list[dict[str, Any]] = []
-    with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as bundle:  # type: ignore[call-overload]  # writes only
-        files = files_in_order(job)
-        digits = max(2, len(str(len(files))))
-        for file in files:
-            entry = line(file)
-            result = entry.pop("result")
-            entry["text"] = entry["json"] = None
-            if result is not None:
-                stem = _member_name(file, digits)
-                entry["text"], entry["json"] = f"{stem}.txt", f"{stem}.json"
-                bundle.writestr(entry["text"], result["text"])
-                bundle.writestr(entry["json"], json.dumps(result, ensure_ascii=False, indent=1))
-            manifest.append(entry)
-            yield sink.take()
-        bundle.writestr("manifest.json", json.dumps(_manifest(job, manifest), indent=1))
-    yield sink.take()
-
-
-def _manifest(job: BatchJob, files: list[dict[str, Any]]) -> dict[str, Any]:
-    """Told from what was packed: the job may have gone on meanwhile."""
-    return {
-        "job": str(job.id),
-        "name": job.name,
-        "operation": job.operation,
-        "state": job.state,
-        "complete": not any(file["state"] in UNFINISHED for file in files),
-        "expires_at": job.expires_at.isoformat(),
-        "files": files,
-    }
-
-
-def _member_name(file: BatchFile, digits: int) -> str:
-    """A name that is safe to unpack everywhere, unique by the file's position, and in its order."""
-    safe = UNSAFE_IN_NAMES.sub("_", file.name).strip(". ")[:MAX_NAME] or "file"
-    return f"{file.position:0{digits}d}-{safe}"

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from uuid import UUID
 
 from apps.core.errors import FieldError, InvalidInput
 from apps.jobs.operations import check_operation, parse_options
@@ -11,6 +12,7 @@ from apps.processors.kinds import has_visible
 from apps.queue.models import PRIORITIES, Priority
 
 FIELDS = frozenset({"operation", "priority", "name", "options"})
+UPLOADS = "upload_ids"
 MAX_KEY = 255
 MAX_JOB_NAME = 200
 JOINERS = "\u200c\u200d"
@@ -65,12 +67,30 @@ def check_key(key: str) -> str:
 
 
 def fingerprint(submission: Submission, files: list[Received]) -> str:
-    """A SHA-256 over everything that makes two submissions the same request."""
+    """A SHA-256 over everything that makes two submissions the same request. What came in parts is
+    told by its id: its bytes may have become the first one's job by now."""
     parts = [
         submission.operation,
         submission.options.to_json(),
         submission.priority,
         submission.name,
-        [[each.name, each.size_bytes, each.sha256] for each in files],
+        [_told(each) for each in files],
     ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _told(file: Received) -> list[str | int]:
+    return [str(file.upload_id)] if file.upload_id else [file.name, file.size_bytes, file.sha256]
+
+
+def read_upload_ids(given: str) -> list[UUID]:
+    """The ids of uploads in parts, in their order. Raises InvalidInput."""
+    try:
+        ids = [UUID(each.strip()) for each in given.split(",") if each.strip()]
+    except ValueError as error:
+        detail = "upload_ids are ids of uploads with commas between them."
+        raise InvalidInput(detail, errors=[FieldError(UPLOADS, "invalid", detail)]) from error
+    if len(set(ids)) < len(ids):
+        detail = "An upload can be submitted once."
+        raise InvalidInput(detail, errors=[FieldError(UPLOADS, "repeated", detail)])
+    return ids

@@ -10,11 +10,14 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
+from uuid import UUID
 
 from django.conf import settings
 from django.http import HttpRequest, UnreadablePostError
 
+from apps.core.deadline import unhurried
 from apps.core.errors import FieldError, InvalidInput
+from apps.core.pool import give_back
 from apps.jobs import storage
 from apps.jobs.errors import (
     BatchTooLarge,
@@ -25,6 +28,7 @@ from apps.jobs.errors import (
     TooManyFiles,
 )
 from apps.jobs.parts import Part, parts
+from apps.jobs.places.folder import give_second_name
 from apps.processors.errors import BadDocument
 from apps.processors.kinds import check_name, identify
 
@@ -48,6 +52,8 @@ class Received:
     kind: str = ""
     content_type: str = ""
     problem: BadDocument | None = None
+    upload_id: UUID | None = None  # of the upload in parts that it came by
+    blob_id: int | None = None  # see `storage.Incoming`
 
 
 @dataclass
@@ -59,20 +65,42 @@ class Form:
 
 
 class Receiver:
-    """Takes the files of one submission, one after the other, into `directory`."""
+    """Takes the files of one submission, one after the other, into `directory`; `files` are those
+    that it has already."""
 
-    def __init__(self, directory: Path) -> None:
-        self.files: list[Received] = []
+    def __init__(self, directory: Path, files: list[Received] | None = None) -> None:
+        self.files: list[Received] = [] if files is None else files
         self._directory = directory
         self._sink: BinaryIO | None = None
         self._digest = hashlib.sha256()
 
     def take(self, name: str, content: Iterable[bytes]) -> None:
         """Receives the next file. Raises TooManyFiles at the first one over the limit."""
-        self._begin(name)
+        if self._begin(name):
+            current = self.files[-1]
+            current.path = self._directory / str(len(self.files))
+            self._sink = current.path.open("wb")
+            self._digest = hashlib.sha256()
         for chunk in content:
             self._write(chunk)
         self._end()
+
+    def take_stored(self, name: str, path: Path) -> None:
+        """Receives the next file, which is on this disk and synced: read, but not written anew.
+        Raises TooManyFiles."""
+        if not self._begin(name):
+            return
+        current = self.files[-1]
+        current.path = self._directory / str(len(self.files))
+        give_second_name(path, current.path)
+        with current.path.open("rb") as content:
+            current.size_bytes = os.fstat(content.fileno()).st_size
+            current.sha256 = hashlib.file_digest(content, "sha256").hexdigest()
+        if current.size_bytes > settings.BATCH_MAX_FILE_BYTES:
+            current.problem = too_large()
+            self._discard()
+        else:
+            self._judge(current, current.path)
 
     def close(self) -> None:
         """Closes what an interrupted upload left open."""
@@ -80,7 +108,8 @@ class Receiver:
             self._sink.close()
             self._sink = None
 
-    def _begin(self, name: str) -> None:
+    def _begin(self, name: str) -> bool:
+        """Whether the next file may be called so. Raises TooManyFiles."""
         if len(self.files) >= settings.BATCH_MAX_FILES:
             raise TooManyFiles(
                 f"A batch takes at most {settings.BATCH_MAX_FILES} files. Nothing was stored."
@@ -93,10 +122,7 @@ class Receiver:
             check_name(name)
         except BadDocument as problem:
             current.problem = problem
-            return
-        current.path = self._directory / str(len(self.files))
-        self._sink = current.path.open("wb")
-        self._digest = hashlib.sha256()
+        return current.problem is None
 
     def _write(self, chunk: bytes) -> None:
         """Adds bytes to the file; past the limit they are counted and dropped."""
@@ -110,7 +136,7 @@ class Receiver:
             self._digest.update(chunk)
 
     def _end(self) -> None:
-        """Ends the file: synced to disk, hashed, and its kind found from name and content."""
+        """Ends the file, synced to disk."""
         current = self.files[-1]
         if self._sink is None or current.path is None:
             return
@@ -119,8 +145,12 @@ class Receiver:
         self._sink.close()
         self._sink = None
         current.sha256 = self._digest.hexdigest()
+        self._judge(current, current.path)
+
+    def _judge(self, current: Received, path: Path) -> None:
+        """Finds its kind from name and content."""
         try:
-            with current.path.open("rb") as content:
+            with path.open("rb") as content:
                 kind = identify(current.name, content)
         except BadDocument as problem:
             current.problem = problem
@@ -174,16 +204,19 @@ def receive(
     receiver = Receiver(directory)
     form = Form(files=receiver.files)
     boundary = (request.content_params or {}).get("boundary", "")
+    give_back()  # its client may be slow
     try:
-        for part in parts(request, boundary):
-            if part.name == FIELD:
-                if not form.files:
-                    admit(form.fields)
-                receiver.take(part.file_name or "", part.content)
-            elif part.file_name is not None:
-                raise MalformedUpload(f'Files go into the field "{FIELD}".')
-            else:
-                _add_field(form.fields, part)
+        with unhurried():
+            for part in parts(request, boundary):
+                if part.name == FIELD:
+                    if not form.files:
+                        admit(form.fields)
+                        give_back()
+                    receiver.take(part.file_name or "", part.content)
+                elif part.file_name is not None:
+                    raise MalformedUpload(f'Files go into the field "{FIELD}".')
+                else:
+                    _add_field(form.fields, part)
         if not form.files:
             admit(form.fields)
     except UnreadablePostError as error:
@@ -211,6 +244,21 @@ def _add_field(fields: dict[str, str], part: Part) -> None:
             fields[part.name] = value
             return
     raise InvalidInput(problem.detail, errors=[problem])
+
+
+def receive_stored(
+    form: Form, stored: Iterable[tuple[UUID, str, Path | None]], directory: Path
+) -> None:
+    """Adds files that came in parts before to `form`: the id of each, its name, and where its bytes
+    are if it has any. Raises TooManyFiles, and FileNotFoundError."""
+    receiver = Receiver(directory, form.files)
+    for upload_id, name, path in stored:
+        if path is None:
+            receiver.take(name, ())
+        else:
+            with unhurried():
+                receiver.take_stored(name, path)
+        form.files[-1].upload_id = upload_id
 
 
 def receive_paths(paths: list[Path], directory: Path) -> Iterator[Received]:

@@ -4,7 +4,7 @@ import uuid
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
@@ -14,10 +14,8 @@ from django.db.models.functions import Now
 from apps.queue.handlers import Handler, handler_classes
 from apps.queue.models import Lane, LeasedRow, Pause, PeriodicRun, WorkerNode
 from apps.queue.states import State
+from apps.queue.vitals import beat_silent_after, silent_after
 
-WORKER_SILENT_AFTER = timedelta(seconds=30)
-"""A worker says that it is alive every ten seconds."""
-SWEEP_LATE_AFTER = timedelta(seconds=30)
 SHOWN = 200
 """Rows that run, workers and pauses that are shown at the most, each."""
 WAITING, RETRYING, HELD, RUNNING = "waiting", "waiting to retry", "held back", "running"
@@ -81,6 +79,11 @@ def read_board() -> QueueNow:
     )
 
 
+def read_lanes() -> list[LaneOnBoard]:
+    """The lanes as they are now, in the order of the settings."""
+    return _lanes(Pause.objects.in_force().filter(organization=None))
+
+
 def _lanes(pauses: Iterable[Pause]) -> list[LaneOnBoard]:
     limits = Lane.objects.in_bulk()
     lanes = {name: _lane(name, limits.get(name)) for name in settings.QUEUE_LANES}
@@ -98,10 +101,11 @@ def _lanes(pauses: Iterable[Pause]) -> list[LaneOnBoard]:
 
 def _lane(name: str, row: Lane | None) -> LaneOnBoard:
     limit = row.max_running if row else None
+    each = row.max_running_per_organization if row else None
     return LaneOnBoard(
         name=name,
         limit=settings.QUEUE_LANES[name] if limit is None else limit,
-        limit_per_organization=row.max_running_per_organization if row else None,
+        limit_per_organization=settings.QUEUE_LANES_EACH.get(name) if each is None else each,
         has_limits=row is not None,
     )
 
@@ -136,12 +140,11 @@ def _runs() -> dict[uuid.UUID, list[Run]]:
 
 def is_silent(worker: WorkerNode) -> bool:
     """Whether it has not said for too long that it is alive."""
-    return worker.now - worker.seen_at > WORKER_SILENT_AFTER
+    return worker.now - worker.seen_at > silent_after()
 
 
 def is_late(swept: PeriodicRun | None) -> bool:
     """Whether nobody looks after the queue."""
     if swept is None or swept.started_at is None:
         return True
-    allowed = max(SWEEP_LATE_AFTER, timedelta(seconds=3 * settings.SWEEP_SECONDS))
-    return swept.now - swept.started_at > allowed
+    return swept.now - swept.started_at > beat_silent_after()

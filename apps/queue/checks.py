@@ -6,6 +6,8 @@ from django.conf import settings
 from django.core.checks import Error, register
 from django.utils.module_loading import import_string
 
+from apps.core.checks import SETTINGS
+
 # (setting, the value that it must have, what happens otherwise)
 REQUIRED: list[tuple[str, object, str]] = [
     ("CELERY_BROKER_CONNECTION_MAX_RETRIES", None, "the worker gives up on an absent broker"),
@@ -24,7 +26,7 @@ REQUIRED: list[tuple[str, object, str]] = [
 REQUIRED_TRANSPORT = ("socket_timeout", "socket_connect_timeout", "health_check_interval")
 
 
-@register()
+@register(SETTINGS)
 def check_celery(**_: Any) -> list[Error]:
     """queue.E001 a Celery setting, E002 a transport option, E003 a lease that cannot be kept."""
     errors = [
@@ -53,7 +55,7 @@ def check_celery(**_: Any) -> list[Error]:
     return errors
 
 
-@register()
+@register("queue")
 def check_work_kinds(**_: Any) -> list[Error]:
     """queue.E004: a kind of work whose function cannot be imported."""
     errors = []

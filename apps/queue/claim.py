@@ -45,6 +45,8 @@ def claim(
     number less one. `looks_first` takes no lock where there is nothing, as on most idle lanes.
     """
     for handler in handler_classes():
+        if not handler.is_on():
+            continue
         row = _claim_of(handler, lane, worker_id, looks_first=looks_first)
         if row is not None:
             return handler, row
@@ -156,7 +158,11 @@ def _insert(attempt: Attempt) -> None:
 
 
 def _parameters(lane: str) -> dict[str, Any]:
-    return {"lane": lane, "limit": settings.QUEUE_LANES[lane]}
+    return {
+        "lane": lane,
+        "limit": settings.QUEUE_LANES[lane],
+        "each": settings.QUEUE_LANES_EACH.get(lane),
+    }
 
 
 def stored(value: uuid.UUID | None) -> Any:
@@ -270,8 +276,8 @@ def _full(handler: type[Handler]) -> str:
     return f"""
         SELECT organization_id FROM {table}
         WHERE {_IS_RUNNING} AND organization_id IS NOT NULL
-        GROUP BY organization_id HAVING COUNT(*) >=
-            (SELECT max_running_per_organization FROM {lanes} WHERE name = %(lane)s)"""  # noqa: S608  (our own names)
+        GROUP BY organization_id HAVING COUNT(*) >= COALESCE(
+            (SELECT max_running_per_organization FROM {lanes} WHERE name = %(lane)s), %(each)s)"""  # noqa: S608  (our own names)
 
 
 def _pauses(condition: str = "TRUE") -> str:

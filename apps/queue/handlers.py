@@ -55,9 +55,28 @@ class Handler(ABC):
     is_pausable = True
     """Whether pauses hold its rows back; what lifts a pause must run while there is one."""
 
+    @classmethod
+    def is_on(cls) -> bool:
+        """Whether its rows are worked on. While they are not, they wait where they are."""
+        return True
+
     @abstractmethod
     def run(self, row: LeasedRow, control: Control) -> Output:
         """Does the work, outside any transaction. Raises RunFailed or RunStopped."""
+
+    @classmethod
+    def facts(cls, row: LeasedRow) -> dict[str, str]:
+        """What every line, error and span of the run tells of `row`: ids, none of its content."""
+        return {"row_id": str(row.pk)}
+
+    @classmethod
+    def measured(
+        cls,
+        row: LeasedRow,  # noqa: ARG003  for subclasses
+        output: Output | None,  # noqa: ARG003
+    ) -> dict[str, str | int]:
+        """What the line of a run tells besides, which made `output`, or failed."""
+        return {}
 
     @classmethod
     def claimed(cls, row: LeasedRow) -> None:

@@ -36,8 +36,6 @@ from apps.queue.states import State
 
 SLACK_SECONDS = 10.0
 """What a sweep, a beat or a busy machine may be late."""
-WORKER_DEAD_SECONDS = 30.0
-BEAT_SILENT_SECONDS = 30.0
 LANE_UNSERVED_SECONDS = 60.0
 """How long a row may be due with no worker there: one may just be starting."""
 PAUSE_KEPT_SECONDS = 3600.0
@@ -134,7 +132,7 @@ def stray_attempts(handler: type[Handler]) -> QuerySet[Any]:
 
 def dead_workers() -> QuerySet[WorkerNode]:
     """Workers that are listed and have not shown themselves for a while."""
-    return WorkerNode.objects.filter(seen_at__lt=in_seconds(-WORKER_DEAD_SECONDS))
+    return WorkerNode.objects.filter(seen_at__lt=in_seconds(-settings.WORKER_SILENT_SECONDS))
 
 
 def expired_pauses() -> QuerySet[Pause]:
@@ -192,7 +190,7 @@ def _dead() -> Finding:
 
 def _beat() -> Finding:
     age = _sweep_age()
-    allowed = max(BEAT_SILENT_SECONDS, 3 * settings.SWEEP_SECONDS)
+    allowed = max(settings.WORKER_SILENT_SECONDS, 3 * settings.SWEEP_SECONDS)
     status = silence(age, allowed_seconds=allowed, is_needed=_is_work_there())
     told = "never" if age is None else f"{age:.0f} seconds ago"
     return BEAT.finding(int(status != OK), [told], status)

@@ -33,6 +33,8 @@ def due_count(lane: str, limit: int) -> int:
     paused = list(pauses.values_list("organization_id", flat=True))
     found = 0
     for handler in handler_classes():
+        if not handler.is_on():
+            continue
         waiting = handler.model.objects.claimable(lane)
         if handler.is_pausable and paused:
             waiting = waiting.none() if None in paused else waiting.exclude(organization__in=paused)

@@ -7,11 +7,13 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 from django.conf import settings
 from django.db import connection
 
+from apps.core import pulse
 from apps.queue import drain, worker
 from apps.queue.sweep import sweep
 
@@ -34,7 +36,9 @@ def work_once(lanes: list[str]) -> int:
         worker.close_slot()
 
 
-def work_until_drained(lanes: list[str], slots: int, parent: int | None = None) -> None:
+def work_until_drained(
+    lanes: list[str], slots: int, parent: int | None = None, pulse_file: Path | None = None
+) -> None:
     """Polls `lanes` with `slots` threads until `drain.begin()`; sweeps in between.
 
     With `parent`, a process id, also until that is not its parent any more.
@@ -46,6 +50,7 @@ def work_until_drained(lanes: list[str], slots: int, parent: int | None = None) 
     for thread in threads:
         thread.start()
     while not drain.began_at():
+        pulse.beat(pulse_file)
         _steadily(sweep)
         _steadily(lambda: worker.register(lanes, slots))
         _wait(settings.SWEEP_SECONDS)

@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from apps.accounts.models import Organization, User
 from apps.audit.services import record
+from apps.core.events import tell
 from apps.queue.doorbell import ring
 from apps.queue.handlers import handler_classes
 from apps.queue.lanes import catch_up, due_count, lane_names
@@ -40,6 +41,7 @@ def pause(
                 "created_at": timezone.now(),
             },
         )
+        tell("queue_paused", pause=made)
         record(
             organization=organization,
             actor=by,
@@ -62,6 +64,7 @@ def resume(*, by: User | None, lane: str = "", organization: Organization | None
         ended, _ = paused.delete()
         if not ended:
             return False
+        tell("queue_resumed", lane=lane, organization_id=organization.pk if organization else None)
         record(
             organization=organization,
             actor=by,

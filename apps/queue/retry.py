@@ -41,13 +41,18 @@ class Usage:
 
 @dataclass(frozen=True)
 class Failure:
-    """One run's failure. `code` is stable, `detail` for a person, `output` what was saved of it."""
+    """One run's failure. `code` is stable, `detail` for a person, `output` what was saved of it.
+
+    `waits` are the seconds after each failure in a row that may pass, for work that has a schedule
+    of its own; the one after the last of them is the end.
+    """
 
     failure_class: FailureClass
     code: str
     detail: str
     traceback: str = ""
     retry_after: float | None = None
+    waits: tuple[float, ...] | None = None
     output: Any = None
     usage: Usage = field(default_factory=Usage)
 
@@ -74,8 +79,12 @@ class Verdict:
 
 def backoff(retry: int, *, base_seconds: float, jitter: float) -> float:
     """Seconds before retry number `retry` (1, 2, ...): base x 4^(retry-1), +-20 % by `jitter`."""
-    exact = base_seconds * BACKOFF_FACTOR ** (retry - 1)
-    return float(exact * (1 + JITTER * jitter))
+    return spread(base_seconds * BACKOFF_FACTOR ** (retry - 1), jitter)
+
+
+def spread(seconds: float, jitter: float) -> float:
+    """+-20 % by `jitter`, so that what failed together is not tried together."""
+    return float(seconds * (1 + JITTER * jitter))
 
 
 # Where a failure of a class leads at once, whatever the row has been through.
@@ -117,9 +126,12 @@ def decide(failure: Failure, tally: Tally, *, base_seconds: float, jitter: float
 
 def _transient(failure: Failure, tally: Tally, *, base_seconds: float, jitter: float) -> Verdict:
     tally = replace(tally, failures=tally.failures + 1)
-    if tally.failures > MAX_RETRIES:
+    if tally.failures > (MAX_RETRIES if failure.waits is None else len(failure.waits)):
         return Verdict(State.FAILED, tally)
-    delay = backoff(tally.failures, base_seconds=base_seconds, jitter=jitter)
+    if failure.waits is None:
+        delay = backoff(tally.failures, base_seconds=base_seconds, jitter=jitter)
+    else:
+        delay = spread(failure.waits[tally.failures - 1], jitter)
     return Verdict(State.RETRY_WAIT, tally, _bounded(max(delay, failure.retry_after or 0)))
 
 

@@ -10,6 +10,7 @@ import logging
 import threading
 import time
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from celery.beat import Scheduler
@@ -20,6 +21,8 @@ from django.utils.module_loading import import_string
 
 from apps.accounts.models import User
 from apps.audit.services import record
+from apps.core import pulse
+from apps.core.ending import reason
 from apps.core.errors import DocmillError
 from apps.queue.models import RUN_LEASE, PeriodicRun, in_seconds
 from apps.queue.recurring import recurring
@@ -91,13 +94,15 @@ def _perform_apart(run: PeriodicRun) -> None:
     try:
         perform(run)
     except DatabaseError as error:
-        logger.warning("recurring work %s: the database is away (%s)", run.pk, error)
+        logger.warning("recurring work %s: %s", run.pk, reason(error)[1])
     finally:
         connection.close()
 
 
 class InlineScheduler(Scheduler):
     """A beat scheduler that does the work in its own process, as its rows say."""
+
+    pulse_file: Path | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._apart: dict[threading.Thread, PeriodicRun] = {}
@@ -106,11 +111,12 @@ class InlineScheduler(Scheduler):
 
     def tick(self, *args: Any, **kwargs: Any) -> float:
         """Starts all that is due. Seconds until the next tick."""
+        pulse.beat(self.pulse_file)
         try:
             self._renew()
             return self._start_due()
         except DatabaseError as error:
-            logger.warning("recurring work: the database is away (%s)", error)
+            logger.warning("recurring work: %s", reason(error)[1])
             connection.close()
             return LOOK_SECONDS
         finally:

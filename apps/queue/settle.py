@@ -12,10 +12,13 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models.functions import Now
 
+from apps.core import context
+from apps.core.metrics import on_commit
 from apps.queue.claim import CLOCK, stored
 from apps.queue.doorbell import ring_on_commit
 from apps.queue.handlers import Handler, Output
 from apps.queue.lanes import HEAVY, pause_for
+from apps.queue.metrics import ATTEMPTS
 from apps.queue.models import LeasedRow, in_seconds
 from apps.queue.retry import Failure, FailureClass, Usage, Verdict, decide
 from apps.queue.states import READY, State
@@ -52,25 +55,29 @@ def take_back(handler: type[Handler], pk: uuid.UUID) -> bool:
     with transaction.atomic():
         rows = handler.model.objects.select_for_update(skip_locked=True, no_key=True)
         row = rows.lost().filter(pk=pk).first()
-        return row is not None and fail(handler, row, LOST)
+        if row is None:
+            return False
+        with context.bound(request_id=row.request_id, **handler.facts(row)):
+            taken = fail(handler, row, LOST)
+            logger.warning("attempt %s was lost: the row is %s", row.attempts, row.state)
+        return taken
 
 
 @transaction.atomic
 def _settle(
     handler: type[Handler], row: LeasedRow, *, failure: Failure | None, output: Output | None
 ) -> bool:
+    lane = row.lane
     verdict = _moved(handler, row, failure)
     if verdict is None:
         logger.warning("row %s: the lease is gone, the result is dropped", row.pk)
         return False
     _close_attempt(handler, row, verdict, failure, output)
+    on_commit(ATTEMPTS, lane, _outcome(verdict), failure.failure_class if failure else "")
     kept = output if verdict.state is State.SUCCEEDED or failure is not None else None
     handler.settled(row, kept)
     if verdict.pauses_lane and failure is not None:
         pause_for(row.lane, seconds=verdict.delay_seconds, reason=failure.detail)
-    if failure is not None:
-        why = f"{failure.failure_class} {failure.code}"
-        logger.warning("row %s: attempt %s: %s -> %s", row.pk, row.attempts, why, verdict.state)
     if verdict.state is State.QUEUED:
         ring_on_commit(row.lane, 1)
     return True
@@ -169,7 +176,7 @@ def _close_attempt(
 ) -> None:
     usage = failure.usage if failure else output.usage if output else Usage()
     told = {
-        "outcome": verdict.state if verdict.state not in READY else "retry",
+        "outcome": _outcome(verdict),
         "failure_class": failure.failure_class if failure else "",
         "code": failure.code if failure else "",
         "detail": failure.detail[:500] if failure else "",
@@ -185,6 +192,10 @@ def _close_attempt(
             f"ended_at = {CLOCK[connection.vendor]} WHERE lease_token = %s",
             [*map(_plain, told.values()), stored(row.lease_token)],
         )
+
+
+def _outcome(verdict: Verdict) -> str:
+    return "retry" if verdict.state in READY else verdict.state
 
 
 def _plain(value: Any) -> Any:

@@ -9,9 +9,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import Max, Min
+from django.db.models import Max, Min, Sum
 from django.utils import timezone
 
+from apps.caching.decorators import cached
+from apps.caching.invalidation import invalidate
 from apps.queue.handlers import handler_classes
 from apps.queue.models import Attempt, Throughput
 
@@ -20,6 +22,8 @@ LATE = timedelta(minutes=10)
 """How long after its end an attempt may be committed and still be counted."""
 MINUTES_KEPT = timedelta(hours=48)
 HOURS_KEPT = timedelta(days=90)
+COUNTED = "queue:throughput"
+"""The tag of what is kept of the counts."""
 BUDGET_SECONDS = 5.0
 """After this much a round leaves the rest to the next one."""
 
@@ -64,6 +68,7 @@ def count_hour(hour: datetime, *, with_minutes: bool) -> None:
         for handler in handler_classes():
             for size in sizes:
                 _count(handler.attempt_model, size, hour)
+        invalidate(COUNTED)
 
 
 def _count(attempts: type[Attempt], size: Throughput.Size, hour: datetime) -> None:
@@ -82,6 +87,14 @@ def _count(attempts: type[Attempt], size: Throughput.Size, hour: datetime) -> No
     given |= {"from": adapt(hour), "to": adapt(hour + HOUR)}
     with connection.cursor() as cursor:
         cursor.execute(statement, given)
+
+
+@cached("metrics", tenant=None, tags=(COUNTED,))
+def ended_since(size: int, since: datetime) -> list[list[Any]]:
+    """[start in ISO 8601, outcome, how many, seconds] over all lanes, by minutes or hours."""
+    found = Throughput.objects.filter(size=size, start__gte=since).order_by()
+    counted = found.values_list("start", "outcome").annotate(Sum("count"), Sum("seconds"))
+    return [[start.isoformat(), *more] for start, *more in counted]
 
 
 def _first_hour(now: datetime) -> datetime | None:

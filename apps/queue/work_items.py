@@ -8,22 +8,26 @@ is. Raises RunStopped once `control.should_stop()` says so.
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from http import HTTPStatus
 from typing import Any, cast
 from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 from django.utils.module_loading import import_string
 
 from apps.accounts.models import Organization, User
 from apps.audit.services import record
+from apps.core.context import request_id_to_keep
 from apps.core.errors import DocmillError
+from apps.core.tracing import traceparent_to_keep
 from apps.queue.doorbell import ring_on_commit
 from apps.queue.handlers import Control, Handler, Output, RunFailed, RunStopped
-from apps.queue.models import LeasedRow, WorkAttempt, WorkItem
+from apps.queue.lanes import take_ranks
+from apps.queue.models import LeasedRow, Priority, WorkAttempt, WorkItem
 from apps.queue.retry import Failure, FailureClass
 from apps.queue.states import FINISHED, READY, UNFINISHED, State
 
@@ -71,6 +75,10 @@ class WorkItemHandler(Handler):
         return Output(run_of(item.kind)(item, control))
 
     @classmethod
+    def facts(cls, row: LeasedRow) -> dict[str, str]:
+        return {"work_id": str(row.pk), "kind": cast(WorkItem, row).kind}
+
+    @classmethod
     def settled(cls, row: LeasedRow, output: Output | None) -> None:
         item = WorkItem.objects.get(pk=row.pk)
         if output is not None:
@@ -108,15 +116,19 @@ def submit_work(
     reason: str = "",
     dedupe_key: str = "",
     lane: str = LANE,
+    organization: Organization | None = None,
 ) -> tuple[WorkItem, bool]:
     """Queues work, and whether it is new: while there is unfinished work of this kind with the
-    same `dedupe_key`, that is returned instead. `payload` is what JSON can tell."""
+    same `dedupe_key`, that is returned instead. `payload` is what JSON can tell. That of an
+    organization takes its turn among those of others."""
     given = {
         "lane": lane,
         "title": title[:200],
         "payload": dict(payload),
         "reason": reason[:200],
         "requested_by": by,
+        "organization": organization,
+        "fair_rank": partial(_rank, organization, lane),
     }
     if dedupe_key:
         same = WorkItem.objects.unfinished()
@@ -124,10 +136,22 @@ def submit_work(
         if not is_new:
             return item, False
     else:
-        item = WorkItem.objects.create(kind=kind, **given)
+        item = WorkItem.objects.create(
+            kind=kind, **given | {"fair_rank": _rank(organization, lane)}
+        )
     ring_on_commit(lane, 1)
     _note(item, by, "work.request", payload=item.payload)
     return item, True
+
+
+def _rank(organization: Organization | None, lane: str) -> float:
+    """The place of new work in its line; that of nobody goes first."""
+    if organization is None:
+        return 0.0
+    [rank] = take_ranks(
+        WorkItem, organization=organization, lane=lane, priority=Priority.NORMAL, count=1
+    )
+    return rank
 
 
 @transaction.atomic
@@ -146,6 +170,17 @@ def cancel_work(*, by: User, item: WorkItem) -> None:
         raise WorkFinished("There is nothing left to cancel.")
 
 
+def withdraw_work(items: QuerySet[WorkItem]) -> None:
+    """Stops those of `items` that are unfinished, because what they were for is gone. In the
+    caller's transaction; whoever runs one waits for it, or is waited for."""
+    ids = sorted(items.values_list("pk", flat=True))
+    mine = WorkItem.objects.filter(pk__in=ids)
+    list(mine.select_for_update(of=("self",), no_key=True).order_by("pk").values_list("pk"))
+    mine.filter(state__in=READY).update(state=State.CANCELLED, finished_at=Now())
+    # It gives its key up at once: who asks for the same again gets work that comes to something.
+    mine.filter(state=State.RUNNING).update(cancel_requested=True, dedupe_key="")
+
+
 @transaction.atomic
 def retry_work(*, by: User, item: WorkItem) -> None:
     """Goes on with work that failed or was cancelled, where it ended. Raises WorkUnfinished, or
@@ -162,6 +197,8 @@ def retry_work(*, by: User, item: WorkItem) -> None:
         error_code="",
         error_detail="",
         finished_at=None,
+        request_id=request_id_to_keep(),
+        traceparent=traceparent_to_keep(),
     ):
         if WorkItem.objects.filter(pk=item.pk, state__in=UNFINISHED).exists():
             raise WorkUnfinished("It has not ended yet.")

@@ -13,11 +13,13 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
 from django.db.models.functions import Now
 
-from apps.queue import drain
+from apps.core import context, tracing
+from apps.queue import drain, runlog
 from apps.queue.claim import claim
 from apps.queue.doorbell import ring
 from apps.queue.handlers import Control, Handler, Output, RunFailed, RunStopped
 from apps.queue.lease import LeaseKeeper, close_watch
+from apps.queue.metrics import RUN_SECONDS, WAIT_SECONDS
 from apps.queue.models import LeasedRow, WorkerNode
 from apps.queue.retry import Failure, FailureClass
 from apps.queue.settle import fail, succeed
@@ -52,6 +54,16 @@ def register(lanes: list[str], slots: int) -> None:
     )
 
 
+def see_tables() -> None:
+    """Raises DatabaseError where the database was never migrated; one that is away comes back."""
+    try:
+        WorkerNode.objects.exists()
+    except DATABASE_AWAY as error:
+        if "no such table" in str(error):  # of SQLite
+            raise
+    connection.close()  # none is inherited by what is forked
+
+
 def unregister() -> None:
     """Removes this worker's row."""
     WorkerNode.objects.filter(id=worker_id).delete()
@@ -66,6 +78,7 @@ def work_off(lane: str) -> int:
         claimed = claim(lane, worker_id, looks_first=not done)
         if claimed is None:
             return done
+        _note_wait(claimed[1])
         run_claimed(*claimed)
         done += 1
     ring(lane, 1)
@@ -82,14 +95,31 @@ def close_slot() -> None:
 
 def run_claimed(kind: type[Handler], row: LeasedRow) -> None:
     """Runs `row` and settles it. Whatever happens in the run, the slot lives on."""
-    handler = _handler_of_slot(kind)
-    with LeaseKeeper(kind, row) as keeper:
-        outcome = _outcome(handler, row, keeper)
+    handler, facts, began = _handler_of_slot(kind), kind.facts(row), time.monotonic()
+    with (
+        context.bound(request_id=row.request_id, organization=_id(row.organization_id), **facts),
+        tracing.span("run", parent=row.traceparent, attempt=row.attempts, lane=row.lane, **facts),
+        runlog.run_of(kind, row, worker_id) as run,
+        LeaseKeeper(kind, row) as keeper,
+    ):
+        run.outcome = outcome = _outcome(handler, row, keeper)
         if keeper.is_lost:
             logger.warning("row %s: stopped, its lease was lost", row.pk)
             return
         # Still under the kept lease: while the database is away, nobody else takes the row.
-        _patiently(keeper, lambda: _settle(kind, row, outcome))
+        run.is_settled = _patiently(keeper, lambda: _settle(kind, row, outcome))
+    RUN_SECONDS.labels(row.lane).observe(time.monotonic() - began)
+
+
+def _note_wait(row: LeasedRow) -> None:
+    """By the database's clock alone: the lease began with the claim."""
+    assert row.lease_expires_at is not None
+    waited = (row.lease_expires_at - row.available_at).total_seconds() - settings.LEASE_SECONDS
+    WAIT_SECONDS.labels(row.lane).observe(max(0.0, waited))
+
+
+def _id(pk: object) -> str:
+    return "" if pk is None else str(pk)
 
 
 def _handler_of_slot(kind: type[Handler]) -> Handler:
@@ -132,28 +162,26 @@ def _failure_of(error: Exception) -> Failure:
     return Failure(FailureClass.TRANSIENT, "queue.error", detail, traceback=trace)
 
 
-def _settle(kind: type[Handler], row: LeasedRow, outcome: Output | Failure) -> None:
+def _settle(kind: type[Handler], row: LeasedRow, outcome: Output | Failure) -> bool:
     """Settles; a result that cannot be stored becomes a failure. Raises only DATABASE_AWAY."""
     try:
         if isinstance(outcome, Output):
-            succeed(kind, row, outcome)
-        else:
-            fail(kind, row, outcome)
+            return succeed(kind, row, outcome)
+        return fail(kind, row, outcome)
     except DATABASE_AWAY:
         raise
     except Exception as error:  # the row must not stay running because of it
         logger.exception("row %s: its outcome cannot be stored", row.pk)
-        fail(kind, row, _failure_of(error))
+        return fail(kind, row, _failure_of(error))
 
 
-def _patiently(keeper: LeaseKeeper, write: Callable[[], None]) -> None:
-    """Repeats `write` while the database is away and the lease holds."""
+def _patiently(keeper: LeaseKeeper, write: Callable[[], bool]) -> bool:
+    """Repeats `write` while the database is away and the lease holds; what it said."""
     while not keeper.is_lost:
         try:
-            write()
+            return write()
         except DATABASE_AWAY as error:
             logger.warning("database away while settling (%s); trying again", error)
             connection.close()
             time.sleep(DATABASE_RETRY_SECONDS)
-        else:
-            return
+    return False

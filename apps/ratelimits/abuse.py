@@ -15,6 +15,7 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, transaction
 from django.utils import timezone
 
+from apps.core.clients import trusted_networks
 from apps.core.errors import InvalidInput
 from apps.ratelimits.decision import Decision
 from apps.ratelimits.ledger import Ask
@@ -22,7 +23,7 @@ from apps.ratelimits.models import Offender
 from apps.ratelimits.networks import Network, parse_network
 from apps.ratelimits.rules import add_rule
 from apps.ratelimits.stores import store
-from apps.ratelimits.subjects import Kind, Subject, trusted_networks
+from apps.ratelimits.subjects import Kind, Subject
 from apps.ratelimits.windows import Window
 
 logger = logging.getLogger(__name__)

@@ -6,15 +6,16 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import Error, register
 
+from apps.core.checks import SETTINGS
+from apps.core.clients import trusted_networks
 from apps.ratelimits.guard import guard_window
 from apps.ratelimits.limiters import TABLE, setting_of
 from apps.ratelimits.redis_store import RedisStore
 from apps.ratelimits.stores import MEMORY
-from apps.ratelimits.subjects import trusted_networks
 from apps.ratelimits.windows import parse_windows
 
 
-@register()
+@register(SETTINGS)
 def check_limits(**_: Any) -> list[Error]:
     """ratelimits.E001 windows, E002 a name, E003 proxies, E004 an address of Redis."""
     errors = [
@@ -38,7 +39,8 @@ def check_limits(**_: Any) -> list[Error]:
         told = "TRUSTED_PROXY_COUNT must be at least 1; TRUSTED_PROXIES= trusts nobody."
         errors.append(Error(told, id="ratelimits.E003"))
     url = settings.LIMITS_REDIS_URL
-    if url != MEMORY and (told := _told(RedisStore, url)):
+    is_own = url not in (MEMORY, settings.REDIS_URL)  # of the shared one core.E006 tells
+    if is_own and (told := _told(RedisStore, url)):
         errors.append(Error(f"LIMITS_REDIS_URL: {told}", id="ratelimits.E004"))
     return errors
 

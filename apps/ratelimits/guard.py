@@ -15,10 +15,11 @@ from django.conf import settings
 from django.http import HttpRequest
 from django_ratelimit.core import get_usage
 
+from apps.core.clients import client_address
 from apps.ratelimits.decision import Decision, Part, Standing
 from apps.ratelimits.errors import TooManyRequests
-from apps.ratelimits.requests import decisions_of
-from apps.ratelimits.subjects import Subject, client_address
+from apps.ratelimits.requests import decisions_of, note_refusal
+from apps.ratelimits.subjects import Subject
 from apps.ratelimits.windows import Window, parse_windows
 
 ViewT = TypeVar("ViewT", bound=Callable[..., Any])
@@ -36,6 +37,7 @@ def guarded(group: str) -> Callable[[ViewT], ViewT]:
             if usage is not None and usage["should_limit"]:
                 refused = _refusal(usage)
                 decisions_of(request).append(refused)
+                note_refusal(refused)
                 raise TooManyRequests(refused)
             return view(request, *args, **kwargs)
 

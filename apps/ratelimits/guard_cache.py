@@ -11,7 +11,7 @@ from django.core.cache.backends.base import DEFAULT_TIMEOUT, BaseCache
 from django.core.cache.backends.locmem import LocMemCache
 from redis import Redis
 
-from apps.ratelimits.breaker import FAILURES
+from apps.core.breaker import FAILURES
 from apps.ratelimits.redis_store import PREFIX
 from apps.ratelimits.stores import store
 

@@ -2,7 +2,7 @@
 
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
-from apps.ratelimits.subjects import IPV6_PREFIX
+from apps.core.clients import IPV6_PREFIX
 
 Network = IPv4Network | IPv6Network
 

@@ -40,7 +40,9 @@ class Refusals:
         until = asked_at + min(KEPT_SECONDS, max(waits) / 1000)
         with self._lock:
             self._kept[_keys(asks)] = _Refusal(tuple(asks), answer, asked_at, until)
-            if len(self._kept) > MAX_REFUSALS:
+            self._kept.move_to_end(_keys(asks))
+            # All of them are looked through when something is given back.
+            while len(self._kept) > MAX_REFUSALS or self._oldest().until <= asked_at:
                 self._kept.popitem(last=False)
 
     def find(self, asks: Sequence[Ask]) -> Answer | None:
@@ -62,6 +64,12 @@ class Refusals:
         with self._lock:
             for refused in [each for each in self._kept if not set(keys).isdisjoint(each)]:
                 del self._kept[refused]
+
+    def _oldest(self) -> _Refusal:
+        return next(iter(self._kept.values()))
+
+    def __len__(self) -> int:
+        return len(self._kept)
 
 
 def _keys(asks: Sequence[Ask]) -> tuple[str, ...]:

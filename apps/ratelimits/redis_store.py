@@ -10,13 +10,14 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from hashlib import sha1
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import redis
-from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError
-from redis.retry import Retry
 
+from apps.core.breaker import impatient
+from apps.core.tally import Late
+from apps.core.wire import QuickPool, connection_of, send
 from apps.ratelimits.ledger import Answer, Ask, Source, Verdict, meters_of
 from apps.ratelimits.log import Use
 from apps.ratelimits.windows import Window
@@ -30,20 +31,7 @@ STAMP_SECONDS = 86_400
 REFUSED = f"{PREFIX}refused"
 """The keys that were refused last, by when there is room for them again."""
 PROBE = f"{PREFIX}probe"
-CONNECT_SECONDS = 0.08
-ANSWER_SECONDS = 0.15
-"""The request that finds Redis away waits so long, at most for both."""
-MAX_CONNECTIONS = 1000
-"""Of a process; each thread that asks at the same moment has its own."""
 SCRIPTS = Path(__file__).parent / "scripts"
-
-
-class Late(NamedTuple):
-    """What is added to the statistics of a minute (Unix time / 60) after it."""
-
-    minute: int
-    field: str
-    number: int
 
 
 class Script:
@@ -64,15 +52,7 @@ class RedisStore:
     """Decides in Redis, by its clock. Raises RedisError or OSError when it cannot be asked."""
 
     def __init__(self, url: str) -> None:
-        # Without retries: the breaker decides what happens next. Redis-py's own take seconds.
-        self.client: redis.Redis = redis.Redis.from_url(
-            url,
-            socket_timeout=ANSWER_SECONDS,
-            socket_connect_timeout=CONNECT_SECONDS,
-            retry=Retry(NoBackoff(), 0),
-            protocol=2,
-            max_connections=MAX_CONNECTIONS,
-        )
+        self.client = redis.Redis(connection_pool=QuickPool.from_url(url, **impatient()))
         self._decide = Script("decide.lua")
         self._refund = Script("refund.lua")
 
@@ -155,31 +135,13 @@ class RedisStore:
     def _run(
         self, script: Script, keys: Sequence[str], arguments: Sequence[str | bytes | int]
     ) -> Any:
-        """The script's answer. Sent by digest, which Redis knows unless it forgot its scripts.
-
-        Past the client's own way of sending, which takes as long as all the rest of a check.
-        """
-        pool = self.client.connection_pool
+        """The script's answer. Sent by digest, which Redis knows unless it forgot its scripts."""
         rest = (len(keys), *keys, *arguments)
-        connection: Any = pool.get_connection()
-        try:
-            connection.send_packed_command([_command("EVALSHA", script.digest, *rest)])
+        with connection_of(self.client) as connection:
             try:
-                return connection.read_response()
+                return send(connection, "EVALSHA", script.digest, *rest)
             except NoScriptError:
-                connection.send_packed_command([_command("EVAL", script.text, *rest)])
-                return connection.read_response()
-        finally:
-            pool.release(connection)
-
-
-def _command(*parts: str | bytes | int) -> bytes:
-    """As Redis reads it: the number of parts, then each with its length."""
-    sent = [b"*%d\r\n" % len(parts)]
-    for part in parts:
-        encoded = part if isinstance(part, bytes) else str(part).encode()
-        sent.append(b"$%d\r\n%b\r\n" % (len(encoded), encoded))
-    return b"".join(sent)
+                return send(connection, "EVAL", script.text, *rest)
 
 
 @lru_cache(maxsize=4096)

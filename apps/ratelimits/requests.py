@@ -4,16 +4,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
 from django.http import HttpRequest
 from rest_framework.request import Request
 
 from apps.accounts.actor import Actor
 from apps.accounts.errors import Forbidden
+from apps.core.clients import client_address
 from apps.ratelimits import decision, services
 from apps.ratelimits.decision import Decision
 from apps.ratelimits.limiters import limiter
 from apps.ratelimits.services import Pair
-from apps.ratelimits.subjects import EVERYTHING, Kind, Subject, client_address
+from apps.ratelimits.subjects import EVERYTHING, Kind, Subject
+
+logger = structlog.stdlib.get_logger(__name__)
 
 AnyRequest = HttpRequest | Request
 GLOBAL: Pair = ("global", EVERYTHING)
@@ -88,7 +92,19 @@ def count_pairs(
     wanted = dict.fromkeys([*pairs, GLOBAL] if not noted else pairs)
     made = services.check_all(list(wanted), caller=ruled_by)
     noted.append(made)
+    if not made.allowed:
+        note_refusal(made)
     return services.require(made)
+
+
+def note_refusal(made: Decision) -> None:
+    """The line of a request that limits refused."""
+    refusing = [part for part in made.parts if part.is_refusing]
+    logger.info(
+        "limit hit",
+        limiters=[part.limiter for part in refusing],
+        wait_seconds=max((part.wait_ms for part in refusing), default=0) / 1000,
+    )
 
 
 def give_back(request: AnyRequest, *names: str) -> None:

@@ -8,12 +8,13 @@ from typing import Any, TypeVar
 from django.conf import settings
 from django.core.signals import setting_changed
 
-from apps.ratelimits.breaker import FAILURES, Breaker
+from apps.core.breaker import FAILURES, Breaker
 from apps.ratelimits.ledger import Answer, Ask, Source
+from apps.ratelimits.metrics import DECISIONS, STANDBY
 from apps.ratelimits.recent import Refusals
 from apps.ratelimits.redis_store import RedisStore
 from apps.ratelimits.standby import Standby
-from apps.ratelimits.tally import Tally
+from apps.ratelimits.tally import Tally, outcome_of
 
 T = TypeVar("T")
 
@@ -27,7 +28,11 @@ class LimitStore:
     def __init__(self, redis: RedisStore | None) -> None:
         self.redis = redis
         self.standby = Standby()
-        self.breaker = Breaker(redis.probe if redis else _nothing)
+        self.breaker = Breaker(
+            redis.probe if redis else _nothing,
+            name="limits",
+            meanwhile="each process counts by itself",
+        )
         self.refusals = Refusals()
         self.tally = Tally()
 
@@ -38,6 +43,11 @@ class LimitStore:
         """
         if not hit:
             return self._peek(asks)
+        answer = self._decide(asks)
+        _count(asks, answer)
+        return answer
+
+    def _decide(self, asks: Sequence[Ask]) -> Answer:
         minute = int(time.time() // 60)
         answer = self.refusals.find(asks)
         if answer is None:
@@ -48,7 +58,7 @@ class LimitStore:
                     self.refusals.note(asks, answer, asked_at)
                 return answer
             answer = self.standby.decide(asks, hit=True)
-        self.tally.add(asks, answer, minute)
+        self.tally.note(asks, answer, minute)
         return answer
 
     def refund(self, asks: Sequence[Ask], at_ms: int, source: Source) -> None:
@@ -80,6 +90,7 @@ class LimitStore:
 
     def note(self, name: str, outcome: str) -> None:
         """Counts in the statistics what a rule did of which the store was asked nothing."""
+        DECISIONS.labels(name, outcome).inc()
         self.tally.count([f"{name}:{outcome}"], int(time.time() // 60))
 
     def ask(self, work: Callable[[RedisStore], T]) -> T | None:
@@ -110,6 +121,15 @@ class LimitStore:
     def _away(self, redis: RedisStore, error: Exception) -> None:
         self.breaker.trip(error)
         redis.disconnect()
+
+
+def _count(asks: Sequence[Ask], answer: Answer) -> None:
+    for ask, verdict in zip(asks, answer.verdicts, strict=True):
+        outcome = outcome_of(ask, verdict.wait_ms, answer) if ask.tally else ""
+        if outcome:
+            DECISIONS.labels(ask.tally, outcome).inc()
+        if ask.tally and answer.source is not Source.REDIS:
+            STANDBY.labels(ask.tally).inc()
 
 
 @cache

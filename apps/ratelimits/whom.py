@@ -8,9 +8,10 @@ from typing import Any
 from django.db.models import QuerySet
 
 from apps.accounts.models import ApiKey, Organization, User
+from apps.core.clients import IPV6_PREFIX, parse_address
 from apps.core.errors import FieldError, InvalidInput
 from apps.ratelimits.networks import parse_network
-from apps.ratelimits.subjects import EVERYTHING, IPV6_PREFIX, Kind, Subject, parse_address
+from apps.ratelimits.subjects import EVERYTHING, Kind, Subject
 
 HELP = (
     "An e-mail address, an organization's id or whole name, a key's id or the start of its token "

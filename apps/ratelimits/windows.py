@@ -4,14 +4,8 @@ import re
 from itertools import pairwise
 from typing import NamedTuple
 
-UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-WORDS = {
-    "s": ("s", "sec", "secs", "second", "seconds"),
-    "m": ("m", "min", "mins", "minute", "minutes"),
-    "h": ("h", "hour", "hours"),
-    "d": ("d", "day", "days"),
-}
-UNIT_OF = {word: unit for unit, words in WORDS.items() for word in words}
+from apps.core.durations import UNIT_OF, UNITS
+
 MAX_SECONDS = 31 * 86400
 """The log of a key holds times as 32-bit milliseconds, which is 49 days."""
 MAX_LIMIT = 1_000_000_000

@@ -6,11 +6,26 @@ from functools import cached_property
 from django.conf import settings
 from django.db.models.functions import Lower
 from django.http import HttpRequest
+from django.urls import reverse
 
 from apps.accounts.actor import Actor
 from apps.accounts.errors import Forbidden
 from apps.accounts.models import Organization, User
+from apps.notifications.badge import Badge
 
+SETTINGS = "settings"
+TABS = {
+    "settings-profile": "Profile",
+    "settings-sessions": "Signed in",
+    "notification-preferences": "Notifications",
+    "settings-members": "Members",
+    "settings-keys": "API keys",
+    "webhooks": "Webhooks",
+    "settings-organization": "Organization",
+    "settings-audit": "Audit log",
+    "settings-account": "Your data",
+}
+"""Route -> label, in the order of the page. Pages of the same part have routes that begin alike."""
 THEMES = ("system", "light", "dark")
 SIDEBARS = ("expanded", "collapsed")
 
@@ -60,9 +75,25 @@ class Shell:
             return []
         return list(Organization.objects.visible_to(user).order_by(Lower("name"), "pk"))
 
+    @cached_property
+    def badge(self) -> Badge | None:
+        """What the bell says; None where there is no bell."""
+        return Badge.of(self.actor) if self.actor and settings.ENABLE_NOTIFICATIONS else None
+
     @property
     def may_submit(self) -> bool:
-        return self.actor is not None and self.actor.may("create", "jobs")
+        """Nobody is offered what would be refused: see `is_batch_off`."""
+        may = self.actor is not None and self.actor.may("create", "jobs")
+        return may and not self.is_batch_off
+
+    @property
+    def has_webhooks(self) -> bool:
+        may = self.actor is not None and self.actor.may("update", "webhooks")
+        return may and bool(settings.ENABLE_WEBHOOKS)
+
+    @property
+    def is_batch_off(self) -> bool:
+        return not settings.ENABLE_BATCH
 
     @property
     def may_sign_up(self) -> bool:
@@ -75,7 +106,26 @@ class Shell:
         if match and match.namespace != "web":
             return "api"
         name = (match.url_name or "") if match else ""
-        return "jobs" if name.startswith(("job", "file")) else name
+        if name.startswith((SETTINGS, "webhook", "notification-preferences")):
+            return SETTINGS
+        if name.startswith("notification"):
+            return "notifications"
+        return "jobs" if name.startswith(("job", "file", "export")) else name
+
+    @property
+    def settings_tabs(self) -> list[tuple[str, str, bool]]:
+        """(address, label, whether the page is of it) for each part of the settings."""
+        match = self._request.resolver_match
+        here = (match.url_name or "") if match else ""
+        hidden = {
+            "webhooks": not self.has_webhooks,
+            "notification-preferences": not settings.ENABLE_NOTIFICATIONS,
+        }
+        return [
+            (reverse(f"web:{name}"), label, here.startswith(name.removesuffix("s")))
+            for name, label in TABS.items()
+            if not hidden.get(name)
+        ]
 
 
 def shell(request: HttpRequest) -> dict[str, Shell]:

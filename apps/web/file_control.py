@@ -11,7 +11,7 @@ from django.views.decorators.http import require_POST
 
 from apps.accounts.actor import Actor
 from apps.jobs.changes import read_reason
-from apps.jobs.errors import FileRunning, JobFinished, JobUnfinished, NothingToRetry
+from apps.jobs.errors import BatchesOff, FileRunning, JobFinished, JobUnfinished, NothingToRetry
 from apps.jobs.models import BatchFile
 from apps.jobs.reading import file_of
 from apps.jobs.services import cancel_job, pause_job, requeue_job, resume_job, retry_job
@@ -94,7 +94,7 @@ def _done(request: HttpRequest, found: BatchFile, change: Callable[[], str]) -> 
     """Makes the change and says on the file's page what came of it, which `change` returns."""
     try:
         messages.success(request, change())
-    except (FileRunning, JobFinished, JobUnfinished, NothingToRetry) as refusal:
+    except (BatchesOff, FileRunning, JobFinished, JobUnfinished, NothingToRetry) as refusal:
         messages.error(request, refusal.detail)
     return redirect("web:file", found.pk)
 

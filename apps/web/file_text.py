@@ -116,7 +116,7 @@ def _pages(result: FileResult) -> list[dict[str, Any]]:
     if result.content.size_bytes <= MAX_STORED_BYTES:
         pages: list[dict[str, Any]] = results.extraction(result)["pages"]
         return pages
-    with storage.path_of(result.content).open("rb") as stored:
+    with storage.open_bytes(result.content) as stored:
         head = stored.read(MAX_CHARACTER_BYTES * (MAX_SHOWN_CHARACTERS + 10))
     beginning = BEGINNING.match(head.decode(errors="ignore"))
     if beginning is None:

@@ -4,15 +4,20 @@ import re
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.conf.locale import LANG_INFO
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.dateparse import parse_date, parse_datetime
+from django.utils.formats import date_format
+from django.utils.timezone import localtime
 from django.views.decorators.http import require_safe
 from django_htmx.http import reselect, reswap, retarget
 
 from apps.accounts.actor import Actor
 from apps.jobs import storage
 from apps.jobs.models import BatchFile
+from apps.jobs.naming import job_title
 from apps.jobs.previews import are_drawn
 from apps.jobs.reading import file_of
 from apps.jobs.states import CLOSED, DUPLICATE
@@ -25,7 +30,7 @@ from apps.web.attempts import attempts_of
 from apps.web.file_text import Absent, Excerpt, excerpt
 from apps.web.holds import Hold, holds_of_file, shown_state
 from apps.web.questions import pause_file_question
-from apps.web.words import STATE_WORDS, job_title
+from apps.web.words import STATE_WORDS
 
 PLAIN = frozenset({"txt", "csv", "eml", "md", "json", "xml"})
 """Kinds whose lines are shown as they stand."""
@@ -44,6 +49,7 @@ UNITS = {
 MAX_MEMBERS = 200
 A4 = (210, 297)
 FIRST_METADATA = ("title", "subject", "author", "from", "to", "cc", "date")
+MOMENTS = frozenset({"created_at", "modified_at"})
 OTHER_LANGUAGES = {"la": "Latin", "zh": "Chinese", "zxx": "none"}
 """Names of languages that are recognized and that Django has no name for."""
 
@@ -59,7 +65,7 @@ def file(request: HttpRequest, actor: Actor, file_id: UUID) -> HttpResponse:
 def _page(request: HttpRequest, actor: Actor, file: BatchFile, *, told: str = "") -> HttpResponse:
     """The page, which `told` what has just come of the file."""
     text = _text(file, request.GET.get("page", ""))
-    has_original = file.content is not None and storage.path_of(file.content).exists()
+    has_original = file.content is not None and storage.is_there(file.content)
     may_retry, why_not = _retry(actor, file)
     context = _live(actor, file) | {
         **_around(file),
@@ -178,13 +184,17 @@ def _picture_size(file: BatchFile) -> tuple[int, int]:
 
 def _members(file: BatchFile) -> dict[str, Any]:
     """The first of the documents found inside, how many more, and whether any is unfinished."""
-    shown = ("id", "position", "name", "kind", "state", "size_bytes", "error_detail")
-    members = list(file.members.order_by("position").only(*shown))
+    shown = ("id", "parent", "position", "name", "kind", "state", "size_bytes", "error_detail")
+    first = list(file.members.order_by("position").only(*shown)[: MAX_MEMBERS + 1])
+    count, moving = len(first), any(member.state in UNFINISHED for member in first)
+    if count > MAX_MEMBERS:
+        count = file.members.count()
+        moving = file.members.filter(state__in=UNFINISHED).exists()
     return {
-        "members": members[:MAX_MEMBERS],
-        "member_count": len(members),
-        "more_members": len(members[MAX_MEMBERS:]),
-        "members_move": any(member.state in UNFINISHED for member in members),
+        "members": first[:MAX_MEMBERS],
+        "member_count": count,
+        "more_members": max(0, count - MAX_MEMBERS),
+        "members_move": moving,
     }
 
 
@@ -199,14 +209,18 @@ def _retry(actor: Actor, file: BatchFile) -> tuple[bool, str]:
         return False, "Quarantined: an owner or admin of the organization can run it again."
     if job.state not in CLOSED:
         return False, "It can be run again once its job has finished."
-    return True, ""
+    return bool(settings.ENABLE_BATCH), ""  # while that is off, the page says so
 
 
 def _may_requeue(actor: Actor, file: BatchFile) -> bool:
     """Whether to offer to read again what was read well. What an archive or mail brought along is
     there already, so those are not opened again."""
     was_read = file.state in (State.SUCCEEDED, DUPLICATE) and file.job.state in CLOSED
-    if not was_read or not actor.may("update", "jobs", created_by_id=file.job.created_by_id):
+    if (
+        not settings.ENABLE_BATCH
+        or not was_read
+        or not actor.may("update", "jobs", created_by_id=file.job.created_by_id)
+    ):
         return False
     return not file.members.exists()
 
@@ -227,7 +241,22 @@ def _metadata(file: BatchFile) -> list[tuple[str, str]]:
     found = file.result.metadata if hasattr(file, "result") else {}
     known = [key for key in FIRST_METADATA if key in found]
     keys = known + sorted(found.keys() - set(known))
-    return [(key.replace("_", " ").capitalize(), found[key]) for key in keys]
+    return [(key.replace("_", " ").capitalize(), as_told(key, found[key])) for key in keys]
+
+
+def as_told(key: str, value: str) -> str:
+    """Moments as the rest of the page has them; what is no whole date stays as it was written."""
+    if key not in MOMENTS:
+        return value
+    try:
+        if day := parse_date(value):
+            return date_format(day, "j M Y")
+        moment = parse_datetime(value)
+        if moment and moment.tzinfo:
+            return date_format(localtime(moment), "j M Y, H:i e")
+    except (ValueError, OverflowError):  # 31 February; the year 1, east of here
+        return value
+    return date_format(moment, "j M Y, H:i") if moment else value
 
 
 def _language(file: BatchFile) -> str:

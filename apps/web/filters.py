@@ -1,5 +1,6 @@
 """Which jobs a person asks to see: read from the page's address, and written back into it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -12,6 +13,7 @@ from django.urls import reverse
 from django.utils.dateparse import parse_datetime
 
 from apps.core.filters import is_storable
+from apps.jobs.counters import IN_PROGRESS
 from apps.jobs.models import BatchFile, BatchJob
 from apps.jobs.states import OPEN, JobState
 from apps.processors import registry
@@ -69,19 +71,33 @@ class Filters:
         query = urlencode({name: value for name, value in chosen.items() if value})
         return f"{reverse('web:jobs')}?{query}".rstrip("?")
 
-    @property
-    def chips(self) -> list[tuple[str, str, str, bool]]:
-        """(name, label, address, whether it is chosen) for every group of states, all first."""
-        groups = {"": "All"} | {name: label for name, (label, _) in GROUPS.items()}
+    def chips(self, counts: Mapping[str, int]) -> list[tuple[str, str, str, bool, int | None]]:
+        """(name, label, address, whether it is chosen, how many) for every group of states, all
+        first; `counts` is of `counters.jobs_by_state`. Nobody counts what a search would find."""
+        groups = {"": ("All", {*counts})} | {
+            name: (label, {IN_PROGRESS} if states == OPEN else {*map(str, states)})
+            for name, (label, states) in GROUPS.items()
+        }
         base = replace(self, until=None)
         return [
-            (name or "all", label, replace(base, state=name).url, name == self.state)
-            for name, label in groups.items()
+            (
+                name or "all",
+                label,
+                replace(base, state=name).url,
+                name == self.state,
+                None if self.searches else sum(counts.get(each, 0) for each in states),
+            )
+            for name, (label, states) in groups.items()
         ]
 
     @property
     def operations(self) -> list[str]:
         return sorted(registry.operations())
+
+    @property
+    def searches(self) -> bool:
+        """Whether it asks for jobs that nobody counts."""
+        return bool(self.operation or self.q)
 
     @property
     def narrows(self) -> bool:

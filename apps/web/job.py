@@ -10,14 +10,21 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from apps.accounts.actor import Actor
-from apps.jobs.errors import JobFinished, JobUnfinished, NothingToDiscard, NothingToRetry
+from apps.jobs.errors import (
+    BatchesOff,
+    JobFinished,
+    JobUnfinished,
+    NothingToDiscard,
+    NothingToRetry,
+)
 from apps.jobs.models import BatchFile, BatchJob
+from apps.jobs.naming import job_title
 from apps.jobs.reading import job_of
 from apps.jobs.services import cancel_job, delete_job, retry_job
 from apps.jobs.states import CLOSED, OPEN, JobState
 from apps.ratelimits.decorators import limited
-from apps.web import words
 from apps.web.access import members_only
+from apps.web.downloads import has_moved
 from apps.web.job_page import JobPage
 from apps.web.questions import Question, cancel_question, delete_question
 
@@ -25,8 +32,8 @@ REDRAWN_AFTER_SECONDS = 10
 """How old an unchanged page of an open job becomes. Its place in line, the workers and the time
 that is left change without the job."""
 
-CONFLICTS = (JobFinished, JobUnfinished, NothingToDiscard, NothingToRetry)
-"""What happens when the job went on while somebody looked at an older page."""
+CONFLICTS = (BatchesOff, JobFinished, JobUnfinished, NothingToDiscard, NothingToRetry)
+"""What happens when batches are off, or the job went on while somebody looked at an older page."""
 
 asking = require_http_methods(["GET", "HEAD", "POST"])
 
@@ -103,6 +110,8 @@ def _has_news(request: HttpRequest, found: BatchJob) -> bool:
     known, drawn_at = _number(request, "revision"), _number(request, "at")
     if found.revision != known:
         return found.revision > known
+    if "exports" in request.GET and has_moved(found, request.GET["exports"]):
+        return True
     age = time.time() - drawn_at if drawn_at else 0
     return found.state in OPEN and not 0 <= age < REDRAWN_AFTER_SECONDS
 
@@ -157,4 +166,4 @@ def _deleted(actor: Actor, found: BatchJob, told: str) -> str:
 def title_of(found: BatchJob) -> str:
     """What the job is called."""
     first = BatchFile.objects.filter(job=found).order_by("position").first()
-    return words.job_title(found.name, first.name if first else "", found.total)
+    return job_title(found.name, first.name if first else "", found.total)

@@ -7,14 +7,17 @@ from dataclasses import dataclass
 from functools import cached_property
 from urllib.parse import urlencode
 
+from django.conf import settings
 from django.core.paginator import Page, Paginator
 from django.urls import reverse
 from django.utils import timezone
 
 from apps.accounts.actor import Actor
 from apps.core.errors import NotFound
+from apps.core.rows import Links
 from apps.jobs.live import Live, Seen, live_from
 from apps.jobs.models import CONTAINERS, BatchFile, BatchJob, FileResult
+from apps.jobs.naming import job_title
 from apps.jobs.pausing import (
     Paused,
     QueuePause,
@@ -29,6 +32,7 @@ from apps.jobs.states import CLOSED, DUPLICATE, FILE_STATES, OPEN, READ, JobStat
 from apps.queue.models import Priority
 from apps.queue.states import READY, UNFINISHED, State
 from apps.web import words
+from apps.web.downloads import Downloads
 from apps.web.holds import Hold, hold_of_job, hold_of_queue, shown_state
 from apps.web.questions import (
     Question,
@@ -52,6 +56,7 @@ class Row:
     files were found in it; `is_held`: it waits because something is paused."""
 
     file: BatchFile
+    url: str
     container: BatchFile | None = None
     inside: int = 0
     is_held: bool = False
@@ -122,7 +127,7 @@ class JobPage:
 
     @property
     def title(self) -> str:
-        return words.job_title(self.job.name, self.files[0].name, self.job.total)
+        return job_title(self.job.name, self.files[0].name, self.job.total)
 
     @property
     def priority(self) -> str:
@@ -173,8 +178,8 @@ class JobPage:
 
     @cached_property
     def place(self) -> str:
-        """Where a job that waits stands in line, in words; else empty."""
-        if self.job.state != JobState.QUEUED:
+        """Where a job that waits stands in line, in words; else empty, and while nothing moves."""
+        if self.job.state != JobState.QUEUED or not settings.ENABLE_BATCH:
             return ""
         before = BatchFile.objects.waiting_before([self.job]).get(self.job.pk)
         if before is None:
@@ -230,9 +235,11 @@ class JobPage:
     def rows(self) -> list[Row]:
         containers = {file.pk: file for file in self.files if file.kind in CONTAINERS}
         inside = Counter(file.parent_id for file in self.files)
+        links = Links()
         return [
             Row(
                 file,
+                links("web:file", file.pk),
                 containers[file.parent_id] if file.parent_id else None,
                 inside[file.pk],
                 is_held(file, self.pauses),
@@ -272,6 +279,20 @@ class JobPage:
     def has_results(self) -> bool:
         return any(hasattr(file, "result") for file in self.files)
 
+    @cached_property
+    def downloads(self) -> Downloads:
+        return Downloads(self.actor, self.job, self.files)
+
+    @property
+    def moves(self) -> bool:
+        """Whether there may be news of it."""
+        return self.is_open or self.downloads.is_building
+
+    @property
+    def has_events(self) -> bool:
+        """Whether events tell of all its news: of the building of a download they do not."""
+        return self.is_open and not self.downloads.is_building
+
     @property
     def may_update(self) -> bool:
         return self.actor.may("update", "jobs", created_by_id=self.job.created_by_id)
@@ -297,8 +318,8 @@ class JobPage:
 
     @property
     def retried(self) -> int:
-        """How many files a retry would run again: 0 while the job is open, or for a reader."""
-        if self.is_open or not self.may_update:
+        """How many files a retry would run again: 0 while it would be refused."""
+        if not self.may_requeue:
             return 0
         return sum(self.live.counts[state] for state in runs_again(self.actor))
 
@@ -309,7 +330,7 @@ class JobPage:
 
     @property
     def may_requeue(self) -> bool:
-        return self.may_update and not self.is_open
+        return self.may_update and not self.is_open and bool(settings.ENABLE_BATCH)
 
     @property
     def priorities(self) -> list[str]:
@@ -321,7 +342,7 @@ class JobPage:
         asked = []
         if self.may_update:
             asked = [cancel_question(self.job), pause_question(self.job)] if self.may_hold else []
-            asked.append(requeue_question(self.job))
+            asked += [requeue_question(self.job)] if settings.ENABLE_BATCH else []
         return [*asked, delete_question(self.job)] if self.may_delete else asked
 
     # --- how the page asks for news
@@ -329,7 +350,9 @@ class JobPage:
     @property
     def poll_url(self) -> str:
         """Where to ask for what is newer than this."""
-        known = {"revision": self.job.revision, "at": self._read_at}
+        known: dict[str, str | int] = {"revision": self.job.revision, "at": self._read_at}
+        if self.downloads.is_building:
+            known["exports"] = self.downloads.token
         url = reverse("web:job-live", args=[self.job.pk])
         return _with_query(url, known | self._shown(self.sheet.number))
 

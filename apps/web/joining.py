@@ -19,11 +19,11 @@ from django.views.generic import FormView
 
 from apps.accounts.errors import EmailTaken
 from apps.accounts.names import NAME_MAX_LENGTH
-from apps.accounts.services import create_user
+from apps.accounts.services import sign_up
 from apps.core.errors import InvalidInput, NotFound
 from apps.ratelimits.guard import guarded
 from apps.web.mails import SIGN_UP_KIND, ask_for_mail, invited
-from apps.web.sessions import PASSWORD_MAX_LENGTH
+from apps.web.sessions import PASSWORD_MAX_LENGTH, note_sign_in
 from apps.web.tries import count_bad_link, count_mail, remember_device
 
 
@@ -90,7 +90,7 @@ class SignUp(WhereOpen):
     def form_valid(self, form: Form) -> HttpResponse:
         email = form.cleaned_data["email"]
         count_mail(self.request, email, "sign-up")
-        ask_for_mail(self.request, SIGN_UP_KIND, email)
+        ask_for_mail(SIGN_UP_KIND, email)
         messages.info(self.request, f"A mail is on its way to {email}. The link in it goes on.")
         return redirect("web:sign-in")
 
@@ -117,7 +117,7 @@ class Join(WhereOpen):
         given = form.cleaned_data
         assert self.email is not None
         try:
-            user = create_user(email=self.email, password=given["password"], name=given["name"])
+            user = sign_up(email=self.email, password=given["password"], name=given["name"])
         except EmailTaken:
             messages.info(self.request, "You have signed up before. Sign in with that password.")
             return redirect("web:sign-in")
@@ -125,6 +125,7 @@ class Join(WhereOpen):
             form.tell(error)
             return self.form_invalid(form)
         login(self.request, user)
+        note_sign_in(self.request)
         response = redirect("web:dashboard")
         remember_device(self.request, response, user.email)
         return response

@@ -39,7 +39,7 @@ class Reset(FormView):  # type: ignore[type-arg]  # generic for the type checker
     def form_valid(self, form: Form) -> HttpResponse:
         email = form.cleaned_data["email"]
         count_mail(self.request, email, "reset")
-        ask_for_mail(self.request, RESET_KIND, email)
+        ask_for_mail(RESET_KIND, email)
         told = f"If {email} has an account here, a mail with a link is on its way to it."
         messages.info(self.request, told)
         return redirect("web:sign-in")

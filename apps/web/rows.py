@@ -9,12 +9,13 @@ from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from apps.core.rows import Links
 from apps.jobs.live import Live, live_of
 from apps.jobs.models import BatchFile, BatchJob
+from apps.jobs.naming import job_title
 from apps.jobs.states import OPEN, REJECTED
 from apps.queue.doorbell import live_slots
 from apps.queue.states import READY, State
-from apps.web import words
 from apps.web.access import is_fragment
 
 WENT_WRONG = (State.FAILED, State.QUARANTINED, REJECTED)
@@ -28,7 +29,7 @@ def titles_of(jobs: Sequence[BatchJob]) -> dict[UUID, str]:
     nameless = [job.pk for job in jobs if not job.name]
     first = BatchFile.objects.filter(job__in=nameless, position=1).values_list("job_id", "name")
     names = dict(first)
-    return {job.pk: words.job_title(job.name, names.get(job.pk, ""), job.total) for job in jobs}
+    return {job.pk: job_title(job.name, names.get(job.pk, ""), job.total) for job in jobs}
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Row:
 
     job: BatchJob
     title: str
+    url: str
     live: Live | None
     reason: str = ""  # markup
 
@@ -57,8 +59,16 @@ def rows_of(jobs: Sequence[BatchJob], *, reasons: Mapping[UUID, str] | None = No
     """`jobs` in their order; at most two queries."""
     titles = titles_of(jobs)
     live = live_of([job for job in jobs if job.state in OPEN])
+    links = Links()
     return [
-        Row(job, titles[job.pk], live.get(job.pk), (reasons or {}).get(job.pk, "")) for job in jobs
+        Row(
+            job,
+            titles[job.pk],
+            links("web:job", job.pk),
+            live.get(job.pk),
+            (reasons or {}).get(job.pk, ""),
+        )
+        for job in jobs
     ]
 
 

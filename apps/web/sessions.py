@@ -17,7 +17,8 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
 from apps.accounts.actor import SESSION_KEY, Actor
-from apps.accounts.models import Organization
+from apps.accounts.models import Organization, User
+from apps.accounts.services import begin_session
 from apps.core.errors import NotFound
 from apps.ratelimits.decorators import limited
 from apps.ratelimits.guard import guarded
@@ -91,6 +92,7 @@ class SignIn(LoginView):
     def form_valid(self, form: AuthenticationForm) -> HttpResponse:
         give_back(self.request, "auth")
         response = super().form_valid(form)
+        note_sign_in(self.request)
         remember_device(self.request, response, form.cleaned_data["username"])
         # Back to the page one was on: it may be of another organization than one's own. An id that
         # is not one's own, as on a shared computer, leads nowhere: see Actor.of_request.
@@ -98,6 +100,16 @@ class SignIn(LoginView):
         if last:
             self.request.session[SESSION_KEY] = last
         return response
+
+
+def note_sign_in(request: HttpRequest) -> None:
+    """Remembers the session that has just begun, for its person to see and end."""
+    assert isinstance(request.user, User)
+    request.session.save()
+    key = request.session.session_key
+    assert key is not None
+    agent = request.headers.get("User-Agent", "")
+    begin_session(user=request.user, session_key=key, agent=agent)
 
 
 def change_password(request: HttpRequest) -> HttpResponse:
@@ -132,9 +144,15 @@ def switch_organization(request: HttpRequest, actor: Actor) -> HttpResponse:
     except (ValueError, Organization.DoesNotExist):
         detail = "There is no such organization, or you are not a member of it."
         raise NotFound(detail) from None
+    return work_in(request, organization, redirect("web:dashboard"))
+
+
+def work_in(
+    request: HttpRequest, organization: Organization, response: HttpResponse
+) -> HttpResponse:
+    """`response`, after which the session's user, a member of it, works in `organization`."""
     request.session[SESSION_KEY] = str(organization.pk)
     messages.success(request, f"You now work in {organization.name}.")
-    response = redirect("web:dashboard")
     _keep(request, response, LAST_ORGANIZATION, str(organization.pk), httponly=True)
     return response
 

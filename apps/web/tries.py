@@ -50,6 +50,13 @@ def count_mail(request: HttpRequest, email: str, purpose: str) -> None:
     _count(request, Subject.account(email, purpose))
 
 
+def count_invitation(request: HttpRequest, email: str) -> None:
+    """Counts a mail that members have sent to `email`, whoever of them it is: nobody is to be
+    flooded. Raises TooManyRequests."""
+    pairs = [(AUTH, Subject.account(email, "invitation"))]
+    count_pairs(request, pairs, _ruled_by(request))
+
+
 def count_bad_link(request: HttpRequest) -> None:
     """Counts a link that is not good, or not any more. Raises TooManyRequests."""
     _count(request)

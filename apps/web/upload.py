@@ -18,7 +18,7 @@ from apps.accounts.errors import Forbidden
 from apps.core.errors import DocmillError
 from apps.jobs import storage
 from apps.jobs.counting import WITHIN, BatchCount, counting
-from apps.jobs.errors import IdempotencyMismatch, NoFiles
+from apps.jobs.errors import BatchesOff, IdempotencyMismatch, NoFiles
 from apps.jobs.services import Replayable, submit_once
 from apps.jobs.submission import check_key, fingerprint, read_submission
 from apps.jobs.upload import check_length, receive
@@ -60,6 +60,8 @@ def new_job(request: HttpRequest, actor: Actor) -> HttpResponse:
             f"Your role in {actor.organization.name} is {actor.role}: you can look at its jobs but "
             "not submit any. An owner or admin can give you another role."
         )
+    if not settings.ENABLE_BATCH:
+        return _page(request, NewJobForm(error=BatchesOff() if request.method == "POST" else None))
     return _submit(request, actor) if request.method == "POST" else _page(request, NewJobForm())
 
 

@@ -16,15 +16,11 @@ from apps.processors import registry
 from apps.processors.kinds import KINDS
 from apps.processors.protocol import MAX_LANGUAGES, MAX_PASSWORD
 from apps.queue.models import PRIORITIES
-from apps.web.words import joined
+from apps.web.words import OPERATIONS, joined
 
 LANGUAGE = "language."
 """Each chosen language is a field of its own, for no field may be given twice."""
 
-OPERATIONS = {
-    "extract": ("Read text", "Takes the text as it is; scans and pictures go through OCR."),
-    "ocr": ("OCR", "Looks at every page: for PDFs that are scans, and for pictures."),
-}
 OCR_MODES = {"auto": "Where a page has no text", "never": "Never", "force": "On every page"}
 DEFAULTS = {"priority": "normal", "ocr": "auto"}
 FIELDS = frozenset({"operation", "priority", "name", "languages", "pages", "ocr", "password"})

@@ -1,4 +1,6 @@
-"""How states, spans of time and amounts are put into words: pure."""
+"""How states, moments, spans of time and amounts are put into words: pure."""
+
+from datetime import UTC, datetime
 
 STATE_WORDS: dict[str, tuple[str, str]] = {
     "queued": ("Queued", "clock"),
@@ -15,6 +17,33 @@ STATE_WORDS: dict[str, tuple[str, str]] = {
     "rejected": ("Rejected", "cross"),
 }
 """Every state of a job or a file: as people read it, and its symbol."""
+WEBHOOK_WORDS: dict[str, tuple[str, str]] = {
+    "pending": ("Waiting", "clock"),
+    "delivered": ("Delivered", "check"),
+    "failed": STATE_WORDS["failed"],
+    "enabled": ("Enabled", "check"),
+    "disabled": ("Disabled", "stop"),
+}
+"""Every state of a webhook and its messages."""
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def exactly(when: datetime) -> str:
+    """`29 Nov 2026, 14:19:36 UTC`. Django's own format of it is five times as dear, and a list has
+    many."""
+    at = when.astimezone(UTC)
+    return f"{at.day} {MONTHS[at.month - 1]} {at.year}, {at:%H:%M:%S} UTC"
+
+
+OPERATIONS = {
+    "extract": ("Read text", "Takes the text as it is; scans and pictures go through OCR."),
+    "ocr": ("OCR", "Looks at every page: for PDFs that are scans, and for pictures."),
+}
+"""Operations: as people read them, and what they are for."""
+
+
+def operation(name: str) -> str:
+    return OPERATIONS.get(name, (name.capitalize(), ""))[0]
 
 
 def duration(seconds: float | None) -> str:
@@ -44,6 +73,17 @@ def ago(seconds: float) -> str:
     return "1 min ago"
 
 
+def told(value: object) -> str:
+    """What a program wrote down, for people: nothing is `none`, a list its parts."""
+    if value is None or value == []:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(map(told, value))
+    return str(value)
+
+
 def joined(parts: list[str]) -> str:
     """`a`, `a and b`, `a, b and c`."""
     return " and ".join(filter(None, (", ".join(parts[:-1]), *parts[-1:])))
@@ -53,12 +93,12 @@ def outcome(counts: dict[str, int]) -> str:
     """A job's files by state in a sentence's words: `9 succeeded, 1 failed`, leaving out zeros.
     Those that were read before are some of the succeeded."""
     told = [
-        f"{counts[state]} {STATE_WORDS[state][0].lower()}"
+        f"{counts[state]} of them read before"
+        if state == "duplicate"
+        else f"{counts[state]} {STATE_WORDS[state][0].lower()}"
         for state in STATE_WORDS
-        if counts.get(state) and state != "duplicate"
+        if counts.get(state)
     ]
-    if counts.get("duplicate"):
-        told.append(f"{counts['duplicate']} of them read before")
     return ", ".join(told) or "no files"
 
 
@@ -66,8 +106,23 @@ def files(count: int) -> str:
     return "1 file" if count == 1 else f"{count} files"
 
 
-def job_title(name: str, first_file: str, total: int) -> str:
-    """What a job is called: its name, or after its files where it was given none."""
-    if name:
-        return name
-    return first_file if total <= 1 else f"{first_file} and {total - 1} more"
+def jobs(count: int) -> str:
+    return "1 job" if count == 1 else f"{count or 'no'} jobs"
+
+
+def exports(count: int) -> str:
+    return "1 export" if count == 1 else f"{count} exports"
+
+
+BROWSERS = ("Edg", "OPR", "Firefox", "Chrome", "Safari", "curl")
+"""As they call themselves; those that also name another come before it."""
+SYSTEMS = ("Android", "iPhone", "iPad", "Windows", "Mac OS X", "CrOS", "Linux")
+PLAIN = {"Edg": "Edge", "OPR": "Opera", "Mac OS X": "macOS", "CrOS": "ChromeOS"}
+
+
+def browser_named(agent: str) -> str:
+    """A browser by what it calls itself, for people: `Firefox on Linux`."""
+    browser = next((each for each in BROWSERS if f"{each}/" in agent), "")
+    system = next((each for each in SYSTEMS if each in agent), "")
+    named = PLAIN.get(browser, browser) or "Another browser"
+    return f"{named} on {PLAIN.get(system, system)}" if system else named

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable
 
 from benchmarks.queueing import claims, isolation, kills, noop, scaling, submits
-from benchmarks.queueing.stage import Stage, markdown, stage
+from benchmarks.stage import Stage, markdown, stage
 
 MEASUREMENTS: dict[str, Callable[[Stage], None]] = {
     "noop": noop.measure,

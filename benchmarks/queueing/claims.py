@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Callable
 from itertools import chain
 
-from benchmarks.queueing.stage import Stage
+from benchmarks.stage import Stage
 
 PROCESSES = 4
 CLAIMS, QUICK_CLAIMS = 1000, 100

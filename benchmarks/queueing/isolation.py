@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.queueing.claims import spread, timed
-from benchmarks.queueing.stage import Stage
+from benchmarks.stage import Stage
 
 TIMES, QUICK_TIMES = 300, 30
 PROCESSOR = "apps.processors.text.TextProcessor"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.queueing import batches
-from benchmarks.queueing.stage import Stage
+from benchmarks.stage import Stage
 from tests.processes import Process, eventually
 
 VICTIMS, QUICK_VICTIMS = 12, 2

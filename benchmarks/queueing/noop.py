@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from benchmarks.queueing import batches
-from benchmarks.queueing.stage import Stage
+from benchmarks.stage import Stage
 
 SLOTS = 3
 ROUNDS = 3

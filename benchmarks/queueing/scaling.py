@@ -4,7 +4,7 @@ import os
 from contextlib import ExitStack
 
 from benchmarks.queueing import batches
-from benchmarks.queueing.stage import Stage
+from benchmarks.stage import Stage
 
 WORKERS = (1, 2, 4)
 FILES, QUICK_FILES = 600, 100

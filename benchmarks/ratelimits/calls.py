@@ -6,10 +6,10 @@ from hashlib import sha1
 from types import SimpleNamespace
 from typing import Any
 
-from benchmarks.queueing.stage import Stage
 from benchmarks.ratelimits.peers import TOLD, peers
-from benchmarks.ratelimits.rounds import Block, Blocks, calls_of, in_turn, passed, worked
-from benchmarks.ratelimits.table import Table
+from benchmarks.rounds import Block, Blocks, calls_of, in_turn, passed, worked
+from benchmarks.stage import Stage
+from benchmarks.table import Table
 
 ROUNDS, QUICK_ROUNDS = 100, 3
 CALLS = 50

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from benchmarks.queueing.stage import Stage
 from benchmarks.ratelimits.peers import Peer, peers
-from benchmarks.ratelimits.table import Row, Table
+from benchmarks.stage import Stage
+from benchmarks.table import Row, Table
 
 HITS = 1000
 AIM_BYTES = 4500

@@ -5,9 +5,9 @@ from contextlib import contextmanager
 from statistics import median
 from typing import Any
 
-from benchmarks.queueing.stage import Stage
-from benchmarks.ratelimits.rounds import in_turn, passed, worked
-from benchmarks.ratelimits.table import Table
+from benchmarks.rounds import in_turn, passed, worked
+from benchmarks.stage import Stage
+from benchmarks.table import Table
 
 ROUNDS, QUICK_ROUNDS = 40, 2
 CALLS = 50

@@ -2,26 +2,96 @@
 "use strict";
 
 // --- the beat: fragments that ask for news listen to `beat` and `slowbeat` of the body -------------
-// One clock for the page: it rests while the tab is hidden and slows down while the server is away.
+// One clock for the page: it rests while the tab is hidden, slows down while the server is away, and
+// while events come, since these say when to ask.
 
 const BEAT_MS = 1500;
 const SLOW_EVERY = 4;
+const BESIDE_EVENTS_MS = 15000; // what changes without an event, such as the time that is left
 let wait = BEAT_MS;
 let isOver = false; // there is nothing left to ask for
 let beats = 0;
+let askedAt = Date.now();
+let asking = 0; // a timer
+
+function ask(isNews) {
+  clearTimeout(asking);
+  asking = 0;
+  if (document.hidden || isOver) return;
+  askedAt = Date.now();
+  beats += 1;
+  document.body.dispatchEvent(new CustomEvent("beat"));
+  if (isNews || isHeard() || beats % SLOW_EVERY === 0) {
+    document.body.dispatchEvent(new CustomEvent("slowbeat"));
+  }
+}
+
+function askSoon() {
+  if (!asking) asking = setTimeout(ask, Math.max(0, askedAt + wait - Date.now()), true);
+}
 
 function beat() {
-  if (!document.hidden && !isOver) {
-    beats += 1;
-    document.body.dispatchEvent(new CustomEvent("beat"));
-    if (beats % SLOW_EVERY === 0) document.body.dispatchEvent(new CustomEvent("slowbeat"));
-  }
-  setTimeout(beat, wait);
+  listen();
+  const pace = isHeard() ? Math.max(wait, BESIDE_EVENTS_MS) : wait;
+  const left = askedAt + pace - Date.now();
+  if (left <= 0) ask(false);
+  setTimeout(beat, left > 0 ? Math.min(left, BEAT_MS) : BEAT_MS);
 }
-setTimeout(beat, BEAT_MS);
+setTimeout(beat, 0);
 document.addEventListener("visibilitychange", () => {
-  if (!document.hidden && !isOver) document.body.dispatchEvent(new CustomEvent("beat"));
+  listen();
+  ask(true);
 });
+
+// --- events: a stream of them, which says when to ask ----------------------------------------------
+// A fragment names its stream in `data-events`. Hidden tabs have none: browsers open few connections
+// to a server. Where no events get through, the beat is as quick as without.
+
+const SILENT_MS = 20000; // the server says something every 15 s: it is kept back on its way
+const AGAIN_MS = 60000;
+const KINDS = ["job", "jobs", "gone", "still"];
+let stream = null;
+let streamFrom = "";
+let heardAt = 0;
+let lastSign = 0; // when the stream was opened or heard last
+let notBefore = 0;
+
+function isHeard() {
+  return stream !== null && Date.now() - heardAt < SILENT_MS;
+}
+
+function hush() {
+  if (stream) stream.close();
+  stream = null;
+  streamFrom = "";
+  heardAt = 0;
+}
+
+function listen() {
+  const source = document.hidden || isOver ? null : document.querySelector("[data-events]");
+  const from = source ? source.dataset.events : "";
+  if (from !== streamFrom || Date.now() - lastSign > AGAIN_MS) hush();
+  if (stream || !from || Date.now() < notBefore) return;
+  stream = new EventSource(from);
+  streamFrom = from;
+  lastSign = Date.now();
+  for (const kind of KINDS) stream.addEventListener(kind, hear);
+  stream.onerror = lose;
+}
+
+function hear(event) {
+  heardAt = lastSign = Date.now();
+  if (event.type !== "still") askSoon();
+}
+
+// The browser opens a stream again that has ended, but not one that was refused.
+function lose() {
+  heardAt = 0;
+  if (this.readyState !== EventSource.CLOSED) return;
+  notBefore = Date.now() + AGAIN_MS;
+  hush();
+}
+window.addEventListener("pagehide", hush);
 
 // --- what went wrong in the background ------------------------------------------------------------
 
@@ -179,6 +249,13 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
+// Who goes on with Tab must see where they are, which is behind an open menu.
+document.addEventListener("focusin", (event) => {
+  for (const menu of document.querySelectorAll("details[data-menu][open]")) {
+    if (!menu.contains(event.target) && !event.target.contains(menu)) menu.open = false;
+  }
+});
+
 // --- forms ------------------------------------------------------------------------------------------
 
 // Whoever signs in anew gets another CSRF token, and with it the first page they see; the pages that
@@ -208,6 +285,11 @@ document.addEventListener("submit", (event) => {
   form.dataset.sent = "1";
   if (event.submitter) event.submitter.setAttribute("aria-disabled", "true");
   setTimeout(forget, 5000, form);
+});
+// What htmx sent is answered in place.
+document.addEventListener("htmx:afterRequest", (event) => {
+  const form = event.target.closest("form[data-sent]");
+  if (form) forget(form);
 });
 window.addEventListener("pageshow", () => {
   for (const form of document.querySelectorAll("form[data-sent]")) forget(form);

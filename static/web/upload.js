@@ -1,5 +1,5 @@
-// The page of a new job: chosen, dropped and pasted files, sent in one request with progress.
-// Without this script the same form sends its files by itself.
+// The page of a new job: chosen, dropped and pasted files, sent with progress: large ones in parts
+// (parts.js), the others in one request. Without this script the same form sends its files by itself.
 "use strict";
 
 (() => {
@@ -8,11 +8,17 @@
   const MAX_FILES = Number(form.dataset.maxFiles);
   const MAX_BYTES = Number(form.dataset.maxBytes);
   const LISTED_MAX = Math.max(1000, 2 * MAX_FILES); // of a folder; a list longer than this helps nobody
+  const LARGE_BYTES = 8 * 1024 * 1024; // from this size on a file goes in parts,
+  const SMALL_BYTES = 256 * 1024; // and over a line that broke from this one on
+  const SLOW_LINES = ["slow-2g", "2g", "3g"];
+  const CHANGED = "The file was changed, moved or deleted after it was chosen. Choose it again.";
   const JUNK = new Set(["thumbs.db", "desktop.ini", "__macosx"]);
 
-  let entries = []; // {file, folder, row, refusal}: refusal is what the server said of the file
+  let entries = []; // {file, folder, row, refusal, id, stored}: refusal is what the server said of the
+  // file, id that of its upload in parts once all is stored, stored how many bytes are
   let skipped = { hidden: 0, unreadable: 0, known: 0, cut: false };
-  let upload = null; // what is being sent: {request, isCancelled}
+  let upload = null; // what is being sent: {request, asking, isCancelled, hasSentAll}
+  let isBadLine = Boolean(navigator.connection && SLOW_LINES.includes(navigator.connection.effectiveType));
   let key = ""; // one for each set of files and options, so that sending again makes no second job
   let hasFailed = false;
   let hasLeft = false;
@@ -107,6 +113,7 @@
     const verb = hasFailed ? "Try again" : "Send";
     if (entries.length === 0) return verb;
     if (count === 0) return "Send";
+    if (count > MAX_FILES) return verb;
     return verb + (hasFailed ? ": " : " ") + (refused ? count + " of " : "") + plural(entries.length, "file");
   }
 
@@ -141,7 +148,7 @@
       if (entries.length >= LISTED_MAX) { skipped.cut = true; break; }
       const old = entries.find((each) => each.folder === folder && each.file.name === file.name && problemOf(each));
       if (old) { old.row.remove(); entries.splice(entries.indexOf(old), 1); }
-      const entry = { file, folder, refusal: "" };
+      const entry = { file, folder, refusal: "", id: "", stored: 0 };
       entry.row = rowOf(entry);
       entries.push(entry);
       part("rows").append(entry.row);
@@ -291,9 +298,14 @@
     body.append("options", JSON.stringify({
       languages, pages: field("pages"), ocr: field("ocr"), password: field("password"),
     }));
-    for (const { file } of sent) body.append("file", file, file.name);
+    for (const { file } of sent.filter((entry) => !entry.id)) body.append("file", file, file.name);
+    const ids = sent.map((entry) => entry.id).filter(Boolean);
+    if (ids.length) body.append("upload_ids", ids.join(","));
     return body;
   }
+
+  const owner = () => form.elements.organization.defaultValue;
+  const goesInParts = ({ file }) => file.size >= (isBadLine ? SMALL_BYTES : LARGE_BYTES);
 
   function newKey() {
     if (crypto.randomUUID) return crypto.randomUUID();
@@ -330,12 +342,13 @@
   async function send(sent) {
     key = key || newKey();
     const mine = upload = {
-      request: new XMLHttpRequest(), asking: new AbortController(), isCancelled: false,
+      request: new XMLHttpRequest(), asking: new AbortController(), isCancelled: false, hasSentAll: false,
     };
     begin(sent);
     const outcome = await attempt(mine, sent);
     if (outcome.job) {
       hasLeft = true;
+      for (const { file } of sent) InParts.forget(file, owner());
       upload = null;
       announce("All files are submitted.");
       location.assign(form.dataset.jobs + "/" + outcome.job);
@@ -357,10 +370,82 @@
   async function attempt(mine, sent) {
     const { token, ...reason } = await freshToken(mine.asking.signal);
     if (!token || mine.isCancelled) return reason;
-    const answer = await post(mine.request, token, sent);
+    try {
+      return await sendAll(mine, token, sent);
+    } catch (error) {
+      if (mine.isCancelled) return {};
+      throw error;
+    }
+  }
+
+  async function sendAll(mine, token, sent) {
+    const progress = progressOf(sent);
+    const failure = await sendLarge(mine, token, sent, progress);
+    if (failure) return failure;
+    // It may have taken long: who is signed in, and where, is asked again.
+    const fresh = sent.some((entry) => entry.id) ? await freshToken(mine.asking.signal) : { token };
+    if (!fresh.token || mine.isCancelled) return fresh;
+    // The server takes those of the form first, and tells of the files in its order.
+    const ordered = [...sent.filter((entry) => !entry.id), ...sent.filter((entry) => entry.id)];
+    const answer = await post(mine, fresh.token, ordered, progress);
     if (answer.status === 202) return { job: answer.problem.id };
-    if (answer.status === 0 && !mine.isCancelled) return lost(sent);
-    return told(answer, sent);
+    if (answer.status === 0 && !mine.isCancelled) return lost(ordered, mine);
+    if (answer.problem.code === "upload.gone") return gone(sent);
+    return told(answer, ordered);
+  }
+
+  // Those that go in parts, one after the other; nothing once all are stored, or why they are not.
+  async function sendLarge(mine, token, sent, progress) {
+    const { signal } = mine.asking;
+    for (const entry of sent.filter((each) => !each.id && goesInParts(each))) {
+      const end = await InParts.send(entry.file, {
+        api: form.dataset.uploads,
+        owner: owner(),
+        token,
+        signal,
+        renew: () => freshToken(signal),
+        stored: (bytes) => { entry.stored = bytes; progress(); },
+        waits: waitsWords,
+      });
+      if (end.id) entry.id = end.id;
+      else if (!end.whole) return unsent(end, entry);
+      else entry.stored = 0;
+    }
+    return null;
+  }
+
+  function waitsWords(seconds, { status, problem }) {
+    const why = status ? (problem && problem.detail) || "The server could not answer (" + status + ")." : "The server does not answer.";
+    part("speed").textContent = navigator.onLine
+      ? why + " Trying again in " + inTime(seconds) + "; " + part("total").value + " % are stored."
+      : "Paused at " + part("total").value + " %: there is no connection. It goes on by itself when there is one.";
+    announce(part("speed").textContent);
+  }
+
+  function unsent(end, entry) {
+    if (end.refusal) return end.refusal;
+    if (end.answer) return told(end.answer, [entry]);
+    if (end.changed) {
+      entry.refusal = CHANGED;
+      key = "";
+      return { detail: "The upload stopped at a file that is no longer what was chosen; it is marked below." };
+    }
+    return {
+      title: "The upload did not get through",
+      detail: "The connection was lost. Try again: it goes on from what is stored, also after a reload.",
+    };
+  }
+
+  // An upload was taken by another submission, or stood still for a day.
+  function gone(sent) {
+    for (const entry of sent.filter((each) => each.id)) {
+      InParts.forget(entry.file, owner());
+      Object.assign(entry, { id: "", stored: 0 });
+    }
+    key = "";
+    return {
+      detail: "What was stored of the large files is not there any more: it was submitted from elsewhere, or a day is over. Look at the jobs first; trying again sends them anew.",
+    };
   }
 
   // Who signed in again meanwhile has another token than this page; who signed out, or switched to
@@ -386,15 +471,15 @@
     return { token: token.value };
   }
 
-  function post(request, token, sent) {
-    const progress = progressOf(sent);
+  function post(mine, token, sent, progress) {
+    const { request } = mine;
     return new Promise((done) => {
       request.open("POST", form.dataset.api);
       request.setRequestHeader("X-CSRFToken", token);
       request.setRequestHeader("Idempotency-Key", key);
       request.setRequestHeader("Accept", "application/json");
       request.upload.addEventListener("progress", (event) => progress(event.loaded, event.total));
-      request.upload.addEventListener("load", allSent);
+      request.upload.addEventListener("load", () => { mine.hasSentAll = true; allSent(); });
       for (const name of ["load", "error", "abort"]) {
         request.addEventListener(name, () => done({
           status: request.status,
@@ -414,21 +499,30 @@
     }
   }
 
-  // Draws how far the files are: they go one after the other, and the form's own bytes are shared.
+  // Draws how far the files are: of those in parts what the server has stored, of the others what was
+  // sent. These go one after the other, and the form's own bytes are shared.
   function progressOf(sent) {
-    const bytes = sent.reduce((sum, { file }) => sum + file.size, 0);
+    const all = sent.reduce((sum, { file }) => sum + file.size, 0);
     const marks = [];
     let quarter = 0;
-    return (loaded, total) => {
-      const extra = Math.max(total - bytes, 0) / sent.length;
+    return (loaded = 0, total = 0) => {
+      const whole = sent.filter((entry) => !entry.id && !entry.stored);
+      const bytes = total ? whole.reduce((sum, { file }) => sum + file.size, 0) : 0;
+      const extra = Math.max(total - bytes, 0) / Math.max(whole.length, 1);
       let start = 0;
-      for (const { file, row } of sent) {
-        row.querySelector("progress").value = 100 * Math.min(Math.max((loaded - start - extra) / file.size, 0), 1);
-        start += extra + file.size;
+      for (const entry of sent) {
+        let done = entry.stored;
+        if (total && whole.includes(entry)) {
+          done = Math.min(Math.max(loaded - start - extra, 0), entry.file.size);
+          start += extra + entry.file.size;
+        }
+        entry.row.querySelector("progress").value = 100 * done / entry.file.size;
       }
-      const percent = Math.floor(100 * loaded / Math.max(total, 1));
+      const stored = sent.reduce((sum, entry) => sum + entry.stored, 0);
+      const reached = Math.min(stored + loaded, all);
+      const percent = Math.floor(100 * reached / Math.max(all, 1));
       part("total").value = percent;
-      part("speed").textContent = percent + " % of " + inBytes(total) + pace(marks, loaded, total);
+      part("speed").textContent = percent + " % of " + inBytes(all) + pace(marks, reached, all);
       if (Math.floor(percent / 25) > quarter) {
         quarter = Math.floor(percent / 25);
         if (quarter < 4) announce(quarter * 25 + " % sent.");
@@ -457,9 +551,10 @@
     part("cancel").hidden = false;
     part("sending-title").textContent = "Sending " + plural(sent.length, "file");
     part("speed").textContent = "Connecting";
-    for (const { row } of sent) {
-      row.querySelector("progress").value = 0;
-      row.querySelector("progress").hidden = false;
+    for (const entry of sent) {
+      entry.stored = entry.id ? entry.file.size : 0;
+      entry.row.querySelector("progress").value = entry.id ? 100 : 0;
+      entry.row.querySelector("progress").hidden = false;
     }
     part("cancel").focus();
     announce("Sending " + plural(sent.length, "file") + ".");
@@ -520,19 +615,24 @@
   }
 
   // The connection ended without an answer: because a file is no longer what was chosen, or else.
-  async function lost(sent) {
+  async function lost(sent, mine) {
     const checks = await Promise.all(sent.map(async (entry) => {
       try {
         await entry.file.slice(0, 1).arrayBuffer();
         return false;
       } catch {
-        entry.refusal = "The file was changed, moved or deleted after it was chosen. Choose it again.";
+        entry.refusal = CHANGED;
         return true;
       }
     }));
     if (checks.some(Boolean)) {
       key = "";
       return { detail: "The upload stopped at a file that is no longer what was chosen; it is marked below." };
+    }
+    // What did not even arrive made no job: the next try may well send it in another way.
+    if (!mine.hasSentAll) {
+      isBadLine = true;
+      key = "";
     }
     return {
       title: "The upload did not get through",

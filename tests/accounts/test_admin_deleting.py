@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Group
+from django.db.models.signals import pre_delete
 from django.test import Client
 from django.urls import reverse
 from pytest_django import Settings
@@ -13,6 +15,7 @@ from apps.accounts.admin import OrganizationAdmin, deleting
 from apps.accounts.models import ApiKey, Organization, User
 from apps.accounts.roles import Role
 from apps.accounts.services import create_api_key, create_user
+from apps.audit.models import AuditEntry
 from tests.batches import submit
 from tests.operators import superuser, told
 
@@ -122,8 +125,38 @@ def test_jobs_made_for_others_outlive_their_maker_and_this_is_said(
     asked, _ = delete(operator, alice)
 
     assert "<li>Batch jobs: 1</li>" in asked
+    assert "passes to the owner" in asked
     job.refresh_from_db()
-    assert job.created_by is None
+    assert job.created_by == bob
+
+
+def test_who_is_taken_out_hands_over_what_they_made(
+    operator: Client, alice: User, bob: User, acme: Organization, data_dir: Path
+) -> None:
+    job = submit(acme, "text")
+    key, _ = create_api_key(organization=acme, user=alice, name="ci")
+    acme.memberships.filter(user=bob).update(role=Role.OWNER)
+    rows = list(acme.memberships.select_related("user").order_by("pk"))
+    form: dict[str, object] = {"name": "Acme"}
+    for name, count in (("TOTAL", 2), ("INITIAL", 2), ("MIN_NUM", 1), ("MAX_NUM", 1000)):
+        form[f"memberships-{name}_FORMS"] = count
+    for place, row in enumerate(rows):
+        form |= {
+            f"memberships-{place}-id": row.pk,
+            f"memberships-{place}-organization": str(acme.pk),
+            f"memberships-{place}-user": row.user.email,
+            f"memberships-{place}-role": row.role,
+        }
+    form["memberships-0-DELETE"] = "on"
+    page = reverse("admin:accounts_organization_change", args=[acme.pk])
+
+    assert operator.post(page, form).status_code == 302
+    assert [member.user for member in acme.memberships.all()] == [bob]
+    job.refresh_from_db()
+    key.refresh_from_db()
+    assert job.created_by == bob
+    assert key.revoked_at is not None
+    assert AuditEntry.objects.get(action="member.remove").actor_name == "root@example.com"
 
 
 def test_who_is_in_the_history_of_the_admin_stays_in_it(operator: Client, bob: User) -> None:
@@ -151,3 +184,29 @@ def test_nobody_deletes_themselves(operator: Client) -> None:
     page = reverse("admin:accounts_user_delete", args=[root.pk])
 
     assert operator.post(page, {"post": "yes"}).status_code == 403
+
+
+def test_groups_that_could_not_be_deleted_leave_no_entry_that_they_were(operator: Client) -> None:
+    groups = [Group.objects.create(name=name) for name in ("one", "two")]
+
+    def refuse(instance: Group, **_: object) -> None:
+        if instance.name == "two":
+            raise RuntimeError("refused")
+
+    form = {
+        "action": "delete_selected",
+        "_selected_action": [group.pk for group in groups],
+        "post": "yes",
+    }
+    page = reverse("admin:auth_group_changelist")
+    pre_delete.connect(refuse, sender=Group)
+    try:
+        operator.raise_request_exception = False
+        assert operator.post(page, form).status_code == 500
+    finally:
+        pre_delete.disconnect(refuse, sender=Group)
+    assert not AuditEntry.objects.filter(action="admin.delete").exists()
+    assert Group.objects.count() == 2
+    assert operator.post(page, form).status_code == 302
+    assert AuditEntry.objects.filter(action="admin.delete").count() == 2
+    assert not Group.objects.exists()

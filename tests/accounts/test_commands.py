@@ -33,6 +33,19 @@ def test_an_admin_with_a_generated_password_can_sign_in(db: None) -> None:
     assert user.personal_organization.memberships.get().user == user
 
 
+def test_a_read_only_operator_is_staff_without_more(db: None) -> None:
+    run_json("create_admin", "--email", "oncall@example.com", "--generate", "--read-only")
+
+    user = User.objects.get(email="oncall@example.com")
+    assert (user.is_staff, user.is_superuser) == (True, False)
+    assert user.has_perm("jobs.view_batchjob")
+    assert user.has_module_perms("jobs")
+    for more in ("jobs.change_batchjob", "jobs.delete_batchjob", "accounts.add_user"):
+        assert not user.has_perm(more)
+    User.objects.update(is_staff=False)
+    assert not User.objects.get(email="oncall@example.com").has_perm("jobs.view_batchjob")
+
+
 def test_a_generated_password_is_printed_for_people_too(db: None) -> None:
     out, _ = run("create_admin", "--email", "root@example.com", "--generate")
 

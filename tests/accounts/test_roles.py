@@ -23,7 +23,9 @@ EXPECTED = {
     "recordings":   "aaa-    aaaa  aao-   aao-   aao-",
     "shares":       "aaa-    aaaa  aao-   aao-   ----",
     "exports":      "aaa-    aaaa  aao-   aao-   aao-",
-    "keys":         "aaa-    aaoo  aao-   aao-   ----",
+    "keys":         "aaa-    aaoo  aao-   aaoo   ----",
+    "webhooks":     "aa--    aaoo  aa--   aa--   ----",
+    "audit":        "----    aaoo  ----   ----   ----",
 }  # fmt: skip
 
 
@@ -48,9 +50,10 @@ def test_a_higher_role_may_all_that_a_lower_one_may(is_owner: bool) -> None:
         assert granted == sorted(granted, reverse=True), (resource, action)
 
 
-def test_readers_only_read() -> None:
+def test_readers_only_read_and_revoke_keys_of_their_own() -> None:
     for resource, action in EVERYTHING:
-        assert allows(Role.READER, action, resource, is_owner=True) is (action == "read")
+        may = action == "read" or (resource, action) == ("keys", "delete")
+        assert allows(Role.READER, action, resource, is_owner=True) is may
 
 
 def test_only_the_end_of_the_organization_is_kept_from_admins() -> None:

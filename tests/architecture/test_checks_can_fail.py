@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
-NEEDED = ("apps", "config", "templates", "static", "tests", ".ci", ".mypy_cache")
-NEEDED_FILES = ("manage.py", "Makefile", "pyproject.toml", "requirements.lock")
+NEEDED = ("apps", "config", "templates", "static", "tests", ".ci", "docs", ".mypy_cache")
+NEEDED_FILES = (".env.example", "manage.py", "Makefile", "pyproject.toml", "requirements.lock")
 NEW = "apps/core/planted.py"
 
 pytestmark = pytest.mark.once
@@ -131,6 +131,13 @@ FAULTS = (
         "\nSPECTACULAR_SETTINGS |= {\n"
         '    "APPEND_COMPONENTS": {"securitySchemes": {"Planted": {"type": "nonsense"}}}\n}\n',
         "nonsense",
+    ),
+    Fault(
+        "table of settings that says something else",
+        "check-settings",
+        "docs/settings.md",
+        "planted\n",
+        "docs/settings.md is not what",
     ),
 )
 

@@ -2,9 +2,13 @@
 
 import ast
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+
+from apps.webhooks.events import EVENTS, TEST
 
 pytestmark = pytest.mark.once
 
@@ -24,6 +28,14 @@ def settings_in_example() -> dict[str, str]:
 
 def test_every_setting_is_in_the_example_and_every_example_is_read() -> None:
     assert set(settings_in_example()) == settings_in_code()
+
+
+def test_the_table_of_settings_is_what_the_example_says() -> None:
+    check = [sys.executable, ROOT / ".ci" / "settings_table.py", "--check"]
+    done = subprocess.run(check, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    shown = re.findall(r"^\| `([A-Z_]+)` \|", (ROOT / "docs/settings.md").read_text(), re.MULTILINE)
+    assert sorted(shown) == sorted(settings_in_code())
 
 
 def test_every_setting_in_the_example_says_what_it_does() -> None:
@@ -60,23 +72,35 @@ def test_shown_defaults_are_the_real_ones(name: str, default: str, settings: obj
 
 
 AREAS = (
-    "accounts|auth|batch|bulk|document|file|idempotency|job|operation|processor|queue|request|server"
-    "|storage|work"
+    "accounts|auth|batch|bulk|document|export|file|idempotency|job|live|metrics|notifications|operation"
+    "|processor|queue|request|server|storage|upload|webhook|work"
 )
 CODE = re.compile(rf'"((?:{AREAS})\.[a-z_]+)"')
 NOT_CODES = {
-    "accounts.change_apikey",  # a permission
+    *("accounts.change_apikey", "accounts.change_invitation"),  # permissions
     "accounts.organization",  # models
     "auth.group",
     "auth.permission",
     "batch.upload",  # an idempotency route
+    "export.delete",  # an entry of the audit log
     "document.xml",  # a part of a DOCX
-    *("job.cancel", "job.pause", "job.resume", "job.prioritize", "job.retry", "job.requeue"),
+    *(
+        "job.submit",
+        "job.cancel",
+        "job.pause",
+        "job.resume",
+        "job.prioritize",
+        "job.retry",
+        "job.requeue",
+    ),
     *("job.keep", "job.let_go", "job.discard", "job.delete"),  # what the audit log calls acts
     *("job.expire", "queue.pause", "queue.resume", "queue.limit"),
     *("queue.change_workitem", "queue.view_workitem", "queue.change_pause"),  # permissions
     *("queue.add_lane", "queue.change_lane", "queue.change_periodicrun"),
     "queue.work",  # a Celery task
+    "webhook.test",  # an event
+    *("webhook.add", "webhook.change", "webhook.rotate", "webhook.reveal", "webhook.delete"),
+    *("webhook.disable", "webhook.redeliver"),
     "work.cancel",  # entries of the audit log
     "work.request",
     "work.retry",
@@ -97,8 +121,22 @@ def test_every_error_code_is_documented_and_every_documented_one_exists() -> Non
     assert documented_codes() == codes_in_code()
 
 
+def test_every_event_is_documented_and_every_documented_one_exists() -> None:
+    page = (ROOT / "docs/webhooks.md").read_text()
+    told = dict(re.findall(r"^\| `([a-z_]+\.[a-z_]+)` \| (.+) \|$", page, re.MULTILINE))
+    assert {name: about for name, about in told.items() if name != TEST} == EVENTS
+    assert TEST in told
+
+
 def test_every_command_is_documented() -> None:
     page = (ROOT / "README.md").read_text()
     for path in (ROOT / "apps").glob("*/management/commands/*.py"):
         if path.stem != "__init__":
             assert f"manage.py {path.stem}" in page, f"README does not tell of {path.stem}"
+
+
+def test_every_kind_of_notification_is_documented_and_every_documented_one_exists() -> None:
+    from apps.notifications.kinds import KINDS
+
+    page = (ROOT / "docs/notifications.md").read_text()
+    assert set(re.findall(r"^\| `([a-z_]+)` \|", page, re.MULTILINE)) == set(KINDS)

@@ -7,13 +7,21 @@ import pytest
 from apps.ratelimits.limiters import TABLE
 from tests.routes import every_route
 
+pytestmark = pytest.mark.once
+
 NEVER = {
+    "errors": "documentation",
+    "errors/<str:code>": "documentation",
     "api/docs": "documentation",
     "api/health": "says whether the service is well",
+    "api/health/details": "the same for operators, also while nothing else answers",
     "api/rate-limits": "what is left is asked for free",
     "api/schema": "documentation",
     "favicon.ico": "static",
     "health": "says whether the service is well",
+    "health/live": "says whether the service is well",
+    "health/ready": "says whether the service is well",
+    "metrics": "Prometheus counts on it",
     "robots.txt": "static",
 }
 """Route -> why it has no limits. The admin has none either: it is where limits are mended."""
@@ -31,7 +39,11 @@ BEHIND_ALL = {"global", "anonymous"}
 """`global` counts with each of the others, `anonymous` in place of those that count a person."""
 NAMED = {
     "api/batch/upload": {"api", "batch-upload", "ocr"},
+    "api/batch/uploads": {"api"},
+    "api/batch/uploads/<uuid:upload_id>": {"api"},
     "api/batch/jobs": {"api"},
+    "api/batch/jobs/events": {"live"},
+    "api/batch/jobs/<uuid:job_id>/events": {"live"},
     "api": {"api"},
     "": {"api", "live"},
     "jobs": {"api", "live"},
@@ -39,12 +51,24 @@ NAMED = {
     "jobs/<uuid:job_id>": {"api"},
     "jobs/<uuid:job_id>/live": {"live"},
     "files/<uuid:file_id>/live": {"live"},
+    "api/notifications": {"api"},
+    "api/notifications/unread": {"live"},
+    "notifications": {"api", "live"},
+    "notifications/badge": {"live"},
     "jobs/new": {"api", "batch-upload", "ocr"},
     "sign-in": {"auth"},
     "sign-up": {"auth"},
     "sign-up/<str:token>": {"auth"},
     "password": {"auth"},
+    "unsubscribe/<str:token>": {"anonymous"},
     "password/<str:uidb64>/<str:token>": {"auth"},
+    "invitations/<str:token>": {"auth"},
+    "settings/address/<str:token>": {"auth"},
+    "settings/profile": {"api", "auth"},
+    "settings/members": {"api", "auth"},
+    "settings/account/delete": {"api", "auth"},
+    "api/invitations": {"api", "auth"},
+    "api/invitations/<uuid:invitation_id>/resend": {"api", "auth"},
 }
 GUARDED = {
     "jobs/new": "upload",
@@ -52,7 +76,10 @@ GUARDED = {
     "sign-up": "sign-up",
     "sign-up/<str:token>": "sign-up",
     "password": "reset",
+    "unsubscribe/<str:token>": "unsubscribe",
     "password/<str:uidb64>/<str:token>": "reset",
+    "invitations/<str:token>": "invitation",
+    "settings/address/<str:token>": "address",
 }
 
 

@@ -14,6 +14,11 @@ def add(organization: Organization | None, *actions: str, actor: User | None = N
         record(organization=organization, actor=actor, action=action)
 
 
+def acts() -> models.QuerySet[AuditEntry]:
+    """What was done to jobs and other things after they were submitted."""
+    return AuditEntry.objects.exclude(action="job.submit")
+
+
 def numbers(organization: Organization | None) -> list[int]:
     entries = AuditEntry.objects.filter(organization=organization)
     return list(entries.order_by("number").values_list("number", flat=True))

@@ -78,7 +78,7 @@ def test_any_other_order_is_seen(order: list[int]) -> None:
     tampered = [replace(links[old], number=new) for new, old in enumerate(order, start=1)]
     contents = [replace(link, content={**link.content, "number": link.number}) for link in tampered]
     moved = [place for place, old in enumerate(order, start=1) if old != place - 1]
-    expected = flaw(moved[0], Problem.CHANGED) if moved else None
+    expected = flaw(moved[0], Problem.REORDERED) if moved else None
     assert first_flaw("system", contents, head) == expected
 
 

@@ -12,7 +12,8 @@ from pytest_django import DjangoAssertNumQueries
 from apps.accounts.models import Organization, User
 from apps.audit.chain import GENESIS, Flaw, Problem
 from apps.audit.models import AuditEntry, Chain
-from apps.audit.services import record, verify, verify_all
+from apps.audit.services import record
+from apps.audit.verifying import verify, verify_all
 from tests.audit.entries import add, numbers, rewrite
 from tests.batches import together
 

@@ -11,6 +11,8 @@ from tests.browser import chromium, people, service
 from tests.browser.stage import Stage, build
 
 ContextFor = Callable[..., BrowserContext]
+SignedIn = Callable[[str], Any]
+"""The cookies of somebody by name, signed in once, in the organization they are there for."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -21,11 +23,29 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(str(missing)) from None
 
 
+def signing_in(up: service.Service, stage: Stage, browser: Browser) -> SignedIn:
+    known: dict[str, Any] = {"": None}
+
+    def state(name: str) -> Any:
+        if name not in known:
+            with browser.new_context() as context:
+                page = context.new_page()
+                email, password = stage.person(name)
+                chromium.sign_in(page, up.url, email, password)
+                if organization := stage.home_of(name):
+                    chromium.switch_to(page, organization)
+                known[name] = context.storage_state()
+        return known[name]
+
+    return state
+
+
 @pytest.fixture(scope="session")
 def up() -> Iterator[service.Service]:
     settings = {
         "EXTRA_PROCESSORS": "tests.browser.staging.StagingProcessor",
         "ENABLE_SIGNUP": "true",
+        "EXPORT_DIRECT_BYTES": "120000",  # one job is large
         "RETRY_BASE_SECONDS": "7200",  # what waits for its next try waits until the end
     }
     with service.running(**settings) as running:
@@ -46,22 +66,8 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def signed_in(up: service.Service, stage: Stage, browser: Browser) -> Callable[[str], Any]:
-    """The cookies of somebody by name, signed in once, in the organization they are there for."""
-    known: dict[str, Any] = {"": None}
-
-    def state(name: str) -> Any:
-        if name not in known:
-            with browser.new_context() as context:
-                page = context.new_page()
-                email, password = stage.person(name)
-                chromium.sign_in(page, up.url, email, password)
-                if organization := stage.home_of(name):
-                    chromium.switch_to(page, organization)
-                known[name] = context.storage_state()
-        return known[name]
-
-    return state
+def signed_in(up: service.Service, stage: Stage, browser: Browser) -> SignedIn:
+    return signing_in(up, stage, browser)
 
 
 @pytest.fixture
@@ -77,7 +83,7 @@ def complaints(up: service.Service) -> Iterator[chromium.Complaints]:
 def context_for(
     up: service.Service,
     browser: Browser,
-    signed_in: Callable[[str], Any],
+    signed_in: SignedIn,
     complaints: chromium.Complaints,
 ) -> Iterator[ContextFor]:
     """Makes a profile in which somebody is signed in, or nobody."""

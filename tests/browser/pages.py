@@ -1,32 +1,16 @@
 """Every page and state there is, as one table."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 from playwright.sync_api import FilePayload, Page
 
+from tests.browser.admin_pages import ADMIN_PAGES
+from tests.browser.bulk_pages import BULK
+from tests.browser.operating_pages import OPERATING
 from tests.browser.people import PASSWORD
+from tests.browser.settings_pages import SETTINGS
+from tests.browser.shown import NOBODY, Shown, click
 
-NOBODY = ""
 GOOD = ("knots.txt", "survey.png", "harbour-log.pdf")
 NOWHERE = "00000000-0000-7000-8000-000000000000"
-
-
-@dataclass(frozen=True)
-class Shown:
-    """A page in a state. `path` may name ids of the stage: `/jobs/{running}`.
-
-    `person` is who looks, `prepare` what they do there first, `unchecked` are selectors that the
-    check of accessibility leaves out, `refused` is the status that the server answers meanwhile.
-    """
-
-    name: str
-    path: str
-    person: str = "admin"
-    status: int = 200
-    prepare: Callable[[Page], object] | None = None
-    unchecked: tuple[str, ...] = ()
-    refused: int = 0
 
 
 def made_up(name: str, text: str) -> FilePayload:
@@ -99,10 +83,6 @@ def send_nothing(page: Page) -> None:
     page.get_by_text("Choose at least one file.").wait_for()
 
 
-def click(selector: str) -> Callable[[Page], None]:
-    return lambda page: page.locator(selector).first.click()
-
-
 def next_page(page: Page) -> None:
     page.locator("#older").click()
     page.locator("#newer").wait_for()
@@ -115,36 +95,6 @@ def open_operations(page: Page) -> None:
     for place in (0, 1):
         operations.nth(place).click()
     page.locator(".opblock-body").nth(1).wait_for()
-
-
-def choose_action(name: str) -> Callable[[Page], None]:
-    """The question before an action of the admin on the first row."""
-
-    def choose(page: Page) -> None:
-        page.locator("input.action-select").first.check()
-        page.locator("select[name=action]").select_option(name)
-        page.get_by_role("button", name="Run").or_(page.get_by_role("button", name="Go")).click()
-        page.locator(".confirm-action").wait_for()
-
-    return choose
-
-
-def add_a_rule(effect: str) -> Callable[[Page], object]:
-    """Of every limiter: what blocks is asked for again, and a number is a mistake."""
-
-    def prepare(page: Page) -> None:
-        page.get_by_label("What it lays down").select_option(effect)
-        page.get_by_label("Blocked until").fill("2099-01-01T12:00")
-        page.get_by_label("Reason").fill("A test.")
-        page.get_by_role("button", name="Add rule").click()
-
-    return prepare
-
-
-def pause_without_a_reason(page: Page) -> None:
-    page.evaluate("document.querySelector('form[method=post] [required]').required = false")
-    page.get_by_role("button", name="Pause").click()
-    page.locator(".errornote").wait_for()
 
 
 SESSIONS = (
@@ -194,6 +144,11 @@ JOB = tuple(
 JOB_MORE = (
     Shown("job of a reader, paused", "/jobs/{paused}", "rita"),
     Shown("job paused, more", "/jobs/{paused}", prepare=click("#more-actions > summary")),
+    Shown("job with exports", "/jobs/{exported}"),
+    Shown("job with exports of a reader", "/jobs/{exported}", "rita"),
+    Shown("job, all formats", "/jobs/{exported}", prepare=click("#downloads > summary")),
+    Shown("job running, all formats", "/jobs/{running}", prepare=click("#downloads > summary")),
+    Shown("job large, all formats", "/jobs/{large}", prepare=click("#downloads > summary")),
     Shown("job failed, more", "/jobs/{failed}", prepare=click("#more-actions > summary")),
 )
 FILE = tuple(
@@ -231,6 +186,18 @@ CONFIRM = (
     Shown("delete a job, dialog", "/jobs/{partial}", prepare=click("#delete")),
     Shown("pause a job, dialog", "/jobs/{running}", prepare=click("#pause")),
 )
+NOTIFICATIONS = (
+    Shown("notifications", "/notifications"),
+    Shown("notifications empty", "/notifications", "nora"),
+    Shown("notifications, second page", "/notifications", prepare=next_page),
+    Shown("notifications unread, quarantine", "/notifications?show=unread&kind=file_quarantined"),
+    Shown("notifications without a match", "/notifications?kind=message"),
+    Shown("unsubscribe", "/unsubscribe/{unsubscribe}", NOBODY),
+    Shown("unsubscribed", "/unsubscribe/{unsubscribe}", NOBODY, prepare=click("form button")),
+    Shown("unsubscribe, bad link", "/unsubscribe/x", NOBODY, status=404),
+    Shown("what to be told", "/notifications/preferences"),
+    Shown("notifications, sidebar collapsed", "/notifications", prepare=collapse),
+)
 NEW = (
     Shown("new job", "/jobs/new"),
     Shown("new job, more options", "/jobs/new", prepare=click("#more > summary")),
@@ -238,6 +205,33 @@ NEW = (
     Shown("new job without files", "/jobs/new", prepare=send_nothing),
     Shown("new job with too many", "/jobs/new", prepare=choose_too_many),
     Shown("new job all refused", "/jobs/new", prepare=choose_unreadable, refused=422),
+)
+WEBHOOK = "table.webhooks tbody a"
+
+
+def show_a_message(page: Page) -> None:
+    """The last one that failed, with what was answered."""
+    page.locator(WEBHOOK).last.click()
+    page.get_by_role("row").filter(has_text="500").first.get_by_role("link").click()
+    page.locator("details.more > summary").first.click()
+
+
+def refuse_an_address(page: Page) -> None:
+    page.get_by_label("Address").fill("http://10.0.0.1/hook")
+    page.get_by_role("button", name="Add").click()
+    page.get_by_role("alert").wait_for()
+
+
+WEBHOOKS = (
+    Shown("webhooks", "/settings/webhooks"),
+    Shown("webhooks empty", "/settings/webhooks", "nora"),
+    Shown("webhooks of a reader", "/settings/webhooks", "rita", status=403),
+    Shown("new webhook", "/settings/webhooks/new"),
+    Shown("new webhook refused", "/settings/webhooks/new", prepare=refuse_an_address, refused=400),
+    Shown("webhook", "/settings/webhooks", prepare=lambda page: page.locator(WEBHOOK).last.click()),
+    Shown("webhook failing", "/settings/webhooks", prepare=click(WEBHOOK)),
+    Shown("webhook message", "/settings/webhooks", prepare=show_a_message),
+    Shown("api webhooks", "/api/webhooks"),
 )
 REFUSED = (
     Shown("no such page", "/nothing/here", status=404),
@@ -257,6 +251,12 @@ API = (
     Shown("api job, paused", "/api/batch/jobs/{paused}"),
     Shown("api file", "/api/batch/files/{file-succeeded}"),
     Shown("api pause", "/api/batch/pause"),
+    Shown("api notifications", "/api/notifications"),
+    Shown("api organization", "/api/organization"),
+    Shown("api members", "/api/members"),
+    Shown("api member", "/api/members/{member}"),
+    Shown("api invitations", "/api/invitations"),
+    Shown("api keys", "/api/keys"),
     Shown("api pause a job", "/api/batch/jobs/{running}/pause", status=405),
     Shown("api upload", "/api/batch/upload", status=405),
     Shown("api bad filter", "/api/batch/jobs?state=nonsense", status=400),
@@ -271,58 +271,8 @@ DOCS = (
         unchecked=("#swagger-ui",),  # Swagger UI's own markup; what is around it is ours
     ),
 )
-MODELS = (
-    "accounts/user",
-    "accounts/organization",
-    "accounts/membership",
-    "accounts/apikey",
-    "jobs/batchjob",
-    "jobs/batchfile",
-    "jobs/fileattempt",
-    "queue/lane",
-    "queue/workernode",
-    "auth/group",
-)
-BOARD = "/admin/queue/board/"
-ADMIN = (
-    Shown("admin", "/admin/"),
-    Shown("board", BOARD),
-    Shown("board, a table", BOARD, prepare=click(".charts summary")),
-    Shown("board, pause", f"{BOARD}pause/?lane=ocr"),
-    Shown("board, pause without a reason", f"{BOARD}pause/", prepare=pause_without_a_reason),
-    Shown("board, resume", BOARD, prepare=click("a[href*=resume]")),
-    Shown("board, limits", BOARD, prepare=click("a[aria-label^='Limit of email']")),
-    *(Shown(f"admin {model}", f"/admin/{model}/") for model in MODELS),
-    *(
-        Shown(f"admin {model} one", f"/admin/{model}/", prepare=click("#result_list tbody th a"))
-        for model in MODELS[:-1]
-    ),
-    Shown("admin search", "/admin/jobs/batchfile/?q=locked"),
-    Shown("admin search, no match", "/admin/jobs/batchfile/?q=nothing-has-this-name"),
-    Shown("admin retry", "/admin/jobs/batchjob/?q=Autumn", prepare=choose_action("retry")),
-    Shown("admin delete", "/admin/jobs/batchjob/?q=Autumn", prepare=choose_action("delete")),
-    Shown("admin add user", "/admin/accounts/user/add/"),
-    Shown("admin add user, mistakes", "/admin/accounts/user/add/", prepare=click("[name=_save]")),
-    Shown("admin add organization", "/admin/accounts/organization/add/"),
-    Shown("admin password", "/admin/password_change/"),
-)
-COUNTS = "/admin/ratelimits/limitsnow/"
-RULES = "/admin/ratelimits/ratelimitrule/"
-LIMITS = (
-    Shown("limits", COUNTS),
-    Shown("limits of a person", f"{COUNTS}?who=nora@example.com"),
-    Shown("limits of an address", f"{COUNTS}?who=203.0.113.9"),
-    Shown("limits of nobody", f"{COUNTS}?who=somebody"),
-    Shown("limits over a month", f"{COUNTS}?span=month", prepare=click(".charts summary")),
-    Shown("limits, reset", f"{COUNTS}reset/?who=nora@example.com&limiter=chat"),
-    Shown("rules", RULES),
-    Shown("rule", RULES, prepare=click("#result_list tbody th a")),
-    Shown("rule, remove", RULES, prepare=choose_action("remove")),
-    Shown("add rule", f"{RULES}add/?who=nora@example.com"),
-    Shown("add rule, mistakes", f"{RULES}add/?who=nobody", prepare=add_a_rule("number")),
-    Shown("add rule, block", f"{RULES}add/?who=127.0.0.0/8", prepare=add_a_rule("blocked")),
-)
 PAGES = (
-    *(*SESSIONS, *DASHBOARD, *JOBS, *JOB, *JOB_MORE, *FILE, *FILE_MORE, *CONFIRM),
-    *(*NEW, *REFUSED, *API, *DOCS, *ADMIN, *LIMITS),
+    *(*SESSIONS, *DASHBOARD, *JOBS, *BULK, *JOB, *JOB_MORE, *FILE, *FILE_MORE, *CONFIRM),
+    *(*NOTIFICATIONS, *NEW, *WEBHOOKS, *REFUSED, *SETTINGS, *API),
+    *(*DOCS, *ADMIN_PAGES, *OPERATING),
 )

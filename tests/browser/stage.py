@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 
-from tests.browser import people
+from tests.browser import colleagues, people
 from tests.browser.service import SAMPLES, Api, Service, wait_until
 
 HOMES = {
@@ -12,6 +12,7 @@ HOMES = {
     "rita": people.OFFICE,
     "wendy": people.WORKSHOP,
     "charlie": people.ELSEWHERE,
+    "lou": colleagues.LONG_NAME,
 }
 LONG_NAME = "Minutes-of-the-harbour-board-" + "with-every-appendix-" * 8
 SMALL_JOBS = 46
@@ -50,6 +51,7 @@ def build(service: Service) -> Stage:
         office.submit(f"Log sheet {number:02}", {f"sheet-{number:02}.txt": f"Sheet {number}."})
     _ended_jobs(office, stage.ids)
     _open_jobs(office, stage.ids)
+    _exports(office, service, stage.ids)
     elsewhere = stage.api(people.ELSEWHERE).submit("Lamp oil", {"lamp-oil.txt": "Not yours."})
     stage.ids["foreign"] = elsewhere
     links = service.call("from tests.browser import people; people.invite()")
@@ -88,6 +90,31 @@ def _ended_jobs(office: Api, ids: dict[str, str]) -> None:
     ):
         ids[name] = office.files(ids["partial"])[shown]["id"]
     ids["file-quarantined"] = office.files(ids["quarantined"])["strange.txt"]["id"]
+
+
+def _exports(office: Api, service: Service, ids: dict[str, str]) -> None:
+    """One that is ready, one that is not whole any more, one that failed, and one that waits for
+    ever: nothing of the lane runs any more."""
+    ids["exported"] = office.submit("Harbour dues", samples("knots.txt", "notice.html"))
+    ids["large"] = office.submit("Harbour dues, all years", {"dues.txt": "pages 60"})
+    for name in ("exported", "large"):
+        office.wait(ids[name])
+    for made in ("ndjson", "zip"):
+        _export(office, ids, made)
+        wait_until(lambda: _are_ready(office))
+    service.call("from tests.browser import exports; exports.hold()")
+    for made in ("csv", "xlsx"):
+        _export(office, ids, made)
+    service.call("from tests.browser import exports; exports.fail('csv')")
+
+
+def _are_ready(office: Api) -> bool:
+    exports = office.send("GET", "/exports").json()["results"]
+    return all(each["state"] == "ready" for each in exports)
+
+
+def _export(office: Api, ids: dict[str, str], made: str) -> None:
+    office.send("POST", "/exports", json={"format": made, "jobs": [ids["exported"]]})
 
 
 def _open_jobs(office: Api, ids: dict[str, str]) -> None:

@@ -76,3 +76,16 @@ def test_a_menu_closes_with_escape_and_gives_the_focus_back(wendy: Page) -> None
     wendy.keyboard.press("Escape")
     assert hands.has_focus(opener)
     assert not wendy.get_by_role("button", name="Sign out").is_visible()
+
+
+def test_a_menu_that_is_left_with_tab_does_not_hide_what_has_the_focus(wendy: Page) -> None:
+    wendy.goto("/jobs")
+    opener = wendy.locator("details.organization > summary")
+    hands.tab_to(wendy, opener)
+    wendy.keyboard.press("Enter")
+    last = wendy.get_by_role("link", name="New organization")
+    hands.tab_to(wendy, last)
+    assert last.is_visible()
+    wendy.keyboard.press("Tab")
+    assert hands.has_focus(wendy.get_by_role("link", name="New job").first)
+    assert not last.is_visible()

@@ -1,5 +1,6 @@
 """What holds for every page in every state, in light, dark and on a phone: no complaint of the
-browser, nothing that keeps people with a disability out, nothing that scrolls sideways."""
+browser, nothing that keeps people with a disability out, nothing that scrolls sideways, no word
+that is cut off and nowhere whole."""
 
 import os
 import re
@@ -29,6 +30,25 @@ RUN_AXE = """
 (excluded) => axe.run(
   {exclude: excluded.map((each) => [each])}, {resultTypes: ["violations"], preload: false})
 """
+# What is cut off by design: why a job failed, which its page says whole, and what can be copied.
+CUT_OFF = """
+(isWide) => {
+  const shown = (each) => each.checkVisibility({ opacityProperty: true });
+  const named = (each) => `${each.tagName} ${each.innerText.trim().slice(0, 60)}`;
+  const cut = [...document.querySelectorAll("main *, .side *")].filter((each) => {
+    const style = getComputedStyle(each);
+    const line = style.textOverflow === "ellipsis" && each.scrollWidth > each.clientWidth + 1;
+    const lines = style.webkitLineClamp !== "none" && each.scrollHeight > each.clientHeight + 2;
+    return (line || lines) && shown(each) && !each.closest("[title], .why, .copied");
+  });
+  const tables = isWide ? [...document.querySelectorAll(".table-wrap")] : [];
+  return [
+    ...cut.map((each) => `cut off, and no title says it whole: ${named(each)}`),
+    ...tables.filter((each) => shown(each) && each.scrollWidth > each.clientWidth + 1)
+      .map((each) => `a table of ${each.scrollWidth} px in ${each.clientWidth}`),
+  ];
+}
+"""
 # Colours that are still on their way from one look to the next belong to neither.
 SETTLE = """
 () => document.getAnimations()
@@ -39,7 +59,12 @@ SETTLE = """
 
 @pytest.mark.parametrize("shown", PAGES, ids=lambda shown: shown.name)
 def test_page(shown: Shown, stage: Stage, context_for: ContextFor, complaints: Complaints) -> None:
-    page = context_for(shown.person).new_page()
+    found = look_at(context_for(shown.person).new_page(), shown, stage, complaints)
+    assert not found, "\n".join(found)
+
+
+def look_at(page: Page, shown: Shown, stage: Stage, complaints: Complaints) -> list[str]:
+    """Opens it in every look; what is wrong with it."""
     answer = page.goto(shown.path.format_map(stage.ids))
     assert answer is not None
     assert answer.status == shown.status
@@ -52,11 +77,11 @@ def test_page(shown: Shown, stage: Stage, context_for: ContextFor, complaints: C
         page.set_viewport_size(size)
         page.evaluate(SETTLE)
         found += [f"{look}: {line}" for line in sideways(page)]
+        found += [f"{look}: {line}" for line in page.evaluate(CUT_OFF, size is DESKTOP)]
         if look in JUDGED:
             found += [f"{look}: {line}" for line in keeps_out(page, shown)]
         keep_picture(page, f"{shown.name} {look}")
-    found += without_the_status(complaints.take(), shown)
-    assert not found, "\n".join(found)
+    return found + without_the_status(complaints.take(), shown)
 
 
 def without_the_status(lines: list[str], shown: Shown) -> list[str]:

@@ -42,3 +42,27 @@ def test_the_colours_and_the_sidebar_are_remembered(context_for: ContextFor) -> 
     page.locator("[data-sidebar-toggle]").click()
     page.locator("html[data-theme=dark][data-sidebar=collapsed]").wait_for(state="attached")
     assert page.url.endswith("/jobs")
+
+
+def test_jobs_are_selected_and_exported_together(
+    context_for: ContextFor, up: Service, stage: Stage, workshop: Api
+) -> None:
+    for number in (1, 2):
+        job_id = workshop.submit(f"Plain {number}", {"plain.txt": f"Plain text {number}."})
+        workshop.wait(job_id)
+    page = context_for(java_script_enabled=False).new_page()
+    chromium.sign_in(page, up.url, *stage.person("wendy"))
+    chromium.switch_to(page, "Workshop")
+    page.goto(f"{up.url}/jobs?q=Plain")
+    assert page.locator("#bulk").is_hidden()
+    for number in (1, 2):
+        page.get_by_label(f"Select Plain {number}").check()
+    page.get_by_role("button", name="Pause").click()
+    page.get_by_text("There is nothing left to pause.").wait_for()
+    assert page.url.endswith("/jobs?q=Plain")
+    for number in (1, 2):
+        page.get_by_label(f"Select Plain {number}").check()
+    page.locator("#bulk-export > summary").click()
+    page.get_by_role("button", name="CSV").click()
+    page.get_by_text("CSV of 2 jobs is being built.").wait_for()
+    assert page.get_by_text("Plain 1 and 1 more job").is_visible()

@@ -138,8 +138,14 @@ def test_sweeps_at_the_same_moment_take_a_row_back_once(
 
 
 def is_somebody_waiting_for_a_lock() -> bool:
+    """In this test's own database: beside it other tests wait for locks in theirs. Not from
+    pg_stat_activity, which says the same until the transaction ends."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT 1 FROM pg_locks WHERE NOT granted")
+        cursor.execute(
+            "SELECT 1 FROM pg_locks waiting JOIN pg_locks mine ON mine.pid = waiting.pid"
+            " JOIN pg_database ON pg_database.oid = mine.database"
+            " WHERE NOT waiting.granted AND datname = current_database()"
+        )
         return cursor.fetchone() is not None
 
 

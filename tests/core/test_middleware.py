@@ -1,12 +1,15 @@
 """X-Request-ID: accepted when well-formed, else made; in answers and in log lines."""
 
+import json
 import logging
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from rest_framework.test import APIClient
 
-from apps.core.middleware import RequestIdFilter, current_request_id
+from apps.core.context import current_request_id
+from apps.core.logs import JSON, formatter
 
 pytestmark = [pytest.mark.once, pytest.mark.urls("tests.core.urls"), pytest.mark.django_db]
 
@@ -17,14 +20,14 @@ def api() -> APIClient:
 
 
 @pytest.fixture
-def logged() -> Iterator[list[logging.LogRecord]]:
-    """Every record of warning level or higher, as the console's filter leaves it."""
-    records: list[logging.LogRecord] = []
+def logged() -> Iterator[list[dict[str, Any]]]:
+    """Every line from level INFO on, as production writes it."""
+    lines: list[dict[str, Any]] = []
     handler = logging.Handler()
-    handler.emit = records.append  # type: ignore[method-assign]  # a list is enough
-    handler.addFilter(RequestIdFilter())
+    handler.setFormatter(formatter(JSON))
+    handler.emit = lambda record: lines.append(json.loads(handler.format(record)))  # type: ignore[method-assign]  # a list is enough
     logging.getLogger().addHandler(handler)
-    yield records
+    yield lines
     logging.getLogger().removeHandler(handler)
 
 
@@ -56,20 +59,20 @@ def test_every_request_has_its_own(api: APIClient) -> None:
 
 @pytest.mark.parametrize("path", ["/api/nothing", "/api/failing/bug", "/api/plain/bug"])
 def test_every_line_of_a_request_carries_its_id(
-    api: APIClient, logged: list[logging.LogRecord], path: str
+    api: APIClient, logged: list[dict[str, Any]], path: str
 ) -> None:
     api.get(path, headers={"X-Request-ID": "the-one-id"})
-    assert logged
-    assert {record.request_id for record in logged} == {"the-one-id"}  # type: ignore[attr-defined]
+    assert logged[-1]["logger"] == "docmill.access"
+    assert {line["request_id"] for line in logged} == {"the-one-id"}
 
 
 def test_a_streamed_answer_is_logged_under_its_id_too(
-    api: APIClient, logged: list[logging.LogRecord]
+    api: APIClient, logged: list[dict[str, Any]]
 ) -> None:
     answer = api.get("/api/streamed", headers={"X-Request-ID": "the-one-id"})
     assert b"".join(answer.streaming_content) == b"x"
-    [record] = logged
-    assert record.request_id == "the-one-id"  # type: ignore[attr-defined]
+    assert [line["message"] for line in logged] == ["while streaming", "request"]
+    assert {line["request_id"] for line in logged} == {"the-one-id"}
     assert current_request_id() == "-"
 
 

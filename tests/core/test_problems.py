@@ -1,6 +1,7 @@
 """Every error under /api is one shape, with a stable code, and tells no internals."""
 
 import logging
+from io import BytesIO
 from typing import Any
 
 import pytest
@@ -25,7 +26,7 @@ def problem(answer: Any, status: int, code: str) -> dict[str, Any]:
     told: dict[str, Any] = answer.json()
     assert set(told) == MEMBERS
     assert (told["status"], told["code"]) == (status, code)
-    assert told["type"] == f"urn:docmill:problem:{code}"
+    assert told["type"] == f"http://localhost:8000/errors/{code}"
     assert told["title"]
     assert told["detail"]
     assert told["request_id"] == answer["X-Request-ID"]
@@ -42,10 +43,30 @@ def problem(answer: Any, status: int, code: str) -> dict[str, Any]:
         ("gone", 404, "request.not_found"),
         ("ours", 400, "request.invalid"),
         ("later", 500, "server.error"),
+        ("suspicious", 400, "request.invalid"),
     ],
 )
 def test_errors_of_views(api: APIClient, kind: str, status: int, code: str) -> None:
     problem(api.get(f"/api/failing/{kind}"), status, code)
+
+
+class Silent:
+    """A body that stops coming, as `apps.core.split` has it read."""
+
+    def read(self, *_: int) -> bytes:
+        raise TimeoutError
+
+    readline = read
+
+
+def test_a_body_that_stops_coming_is_the_senders_to_know(
+    api: APIClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    sent: dict[str, Any] = {"wsgi.input": Silent(), "CONTENT_LENGTH": "9"}
+    answer = api.post("/api/echo", {}, format="json", **sent)
+    told = problem(answer, 400, "request.invalid")
+    assert told["detail"] == "The body of the request did not come to its end."
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
 @pytest.mark.parametrize(
@@ -93,12 +114,38 @@ def test_text_that_cannot_be_encoded_is_told_as_well_as_it_can_be(api: APIClient
     assert told["errors"] == [{"field": "a.b", "code": "bad", "detail": "Half: ?."}]
 
 
-@pytest.mark.parametrize("content", [b"{", b"\xff", b""])
+@pytest.mark.parametrize("content", [b"{", b"\xff", b"[" * 100_000, b'{"a":' * 100_000, b""])
 def test_json_that_cannot_be_read(api: APIClient, content: bytes) -> None:
     answer = api.generic("POST", "/api/echo", content, "application/json")
     assert answer.status_code == 400
     code = "request.malformed" if content else "request.invalid"
     problem(answer, 400, code)
+
+
+@pytest.mark.parametrize(
+    ("media_type", "content"),
+    [
+        ("application/json", b'{"inner": "' + b" " * 3_000_000 + b'"}'),
+        ("application/x-www-form-urlencoded", b"inner=" + b"+" * 3_000_000),
+        ("application/x-www-form-urlencoded", b"&".join(b"a=1" for _ in range(10_001))),
+    ],
+)
+def test_more_than_is_read_of_a_body(
+    api: APIClient, caplog: pytest.LogCaptureFixture, media_type: str, content: bytes
+) -> None:
+    answer = api.post("/api/echo", content, content_type=media_type)
+    problem(answer, 413, "request.too_large")
+    assert not [each for each in caplog.records if each.levelno >= logging.ERROR]
+
+
+@pytest.mark.parametrize("path", ["/sign-in", "/api/echo"])
+def test_files_that_nobody_asked_for_are_not_read(path: str) -> None:
+    """They would be written to the disk, for anybody: a page looks for its token in the form."""
+    api = APIClient(raise_request_exception=False, enforce_csrf_checks=True)
+    api.cookies["csrftoken"] = "a" * 32
+    for size, is_refused in ((3_000_000, True), (1000, False)):
+        answer = api.post(path, {"file": BytesIO(b"x" * size)}, format="multipart")
+        assert (answer.status_code == 413) is is_refused
 
 
 def test_a_media_type_that_is_not_taken(api: APIClient) -> None:

@@ -27,7 +27,8 @@ def schema() -> dict[str, Any]:
 def fits(schema: dict[str, Any], answer: Any, verb: str, path: str) -> None:
     """Fails unless `answer` is one that the document describes for that operation."""
     responses = schema["paths"][path][verb.lower()]["responses"]
-    described = responses.get(str(answer.status_code), responses["default"])
+    assert str(answer.status_code) in responses, (verb, path, answer.status_code)
+    described = responses[str(answer.status_code)]
     if "content" not in described:
         assert body(answer) == b""
         return
@@ -63,12 +64,17 @@ def test_every_operation_has_an_id_a_summary_of_its_problems_and_an_authenticati
     for path, operations in schema["paths"].items():
         for verb, operation in operations.items():
             ids.append(operation["operationId"])
-            problem = operation["responses"]["default"]["content"]
-            assert list(problem) == ["application/problem+json"], (path, verb)
+            problems = {s: r for s, r in operation["responses"].items() if s >= "400"}
+            assert set(problems) >= {"400", "401", "404", "500", "503"}, (path, verb)
+            for problem in problems.values():
+                assert list(problem["content"]) == ["application/problem+json"], (path, verb)
             assert operation["description"] or path == "/api/schema"
             if path.startswith("/api/batch"):
                 assert {"apiKey": []} in operation["security"]
     assert len(set(ids)) == len(ids)
+
+
+RESULTS = [f"/results.{name}" for name in ("ndjson", "csv", "xlsx", "md", "zip")]
 
 
 def test_real_answers_fit_it(schema: dict[str, Any], alice_api: APIClient) -> None:
@@ -79,7 +85,7 @@ def test_real_answers_fit_it(schema: dict[str, Any], alice_api: APIClient) -> No
     read_next()
     fail_next()
     of_job = "/api/batch/jobs/{job_id}"
-    for path in ("", "/files", "/results.ndjson", "/results.zip"):
+    for path in ("", "/files", *RESULTS):
         fits(schema, alice_api.get(job["url"] + path), "GET", of_job + path)
     fits(schema, alice_api.get("/api/batch/jobs"), "GET", "/api/batch/jobs")
     of_file = "/api/batch/files/{file_id}"
@@ -115,7 +121,8 @@ def test_a_job_that_is_tried_out_gets_no_name_by_itself(schema: dict[str, Any]) 
     name = form["schema"]["$ref"].rpartition("/")[2]
     described = schema["components"]["schemas"][name]
     assert described["properties"]["name"]["default"] == ""
-    assert described["required"] == ["file"]
+    assert described["properties"]["upload_ids"]["default"] == ""
+    assert "required" not in described  # files, or ids of what came in parts
 
 
 def test_parameters_are_those_that_are_taken(schema: dict[str, Any], alice_api: APIClient) -> None:
@@ -125,3 +132,14 @@ def test_parameters_are_those_that_are_taken(schema: dict[str, Any], alice_api: 
         *("state", "operation", "priority", "name", "created_after", "created_before"),
         *("limit", "cursor"),
     }
+
+
+def test_choices_are_words_and_no_filter_is_empty(schema: dict[str, Any]) -> None:
+    def told(path: str) -> dict[str, Any]:
+        return {each["name"]: each["schema"] for each in schema["paths"][path]["get"]["parameters"]}
+
+    jobs, deliveries = told("/api/batch/jobs"), told("/api/webhooks/{endpoint_id}/deliveries")
+    assert jobs["priority"] == {"type": "string", "enum": ["high", "low", "normal"]}
+    assert jobs["state"]["items"]["type"] == deliveries["event"]["type"] == "string"
+    assert jobs["name"] == {"type": "string", "minLength": 1}
+    assert jobs["limit"] == {"type": "integer", "minimum": 1, "maximum": 100, "default": 50}

@@ -6,7 +6,6 @@ import pytest
 from pytest_django import Settings
 
 from apps.accounts.services import create_organization, create_user
-from apps.queue import doorbell
 from tests.faults.ledger import close_ledger, open_ledger
 from tests.faults.moving import moved_to
 from tests.faults.nursery import Nursery
@@ -44,7 +43,6 @@ def stage(
 ) -> Iterator[Stage]:
     folder = scratch_folder(request.config)
     settings.DOCMILL_DATA_DIR = folder / "data"
-    doorbell._silent_until = 0.0
     with ExitStack() as stack:
         postgres = None
         if "database_restart" in request.node.name:

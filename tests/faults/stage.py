@@ -9,8 +9,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
-from django.db import connection
-
 from apps.accounts.models import Organization
 from apps.jobs.models import BatchJob
 from tests.batches import check_books, check_bytes, check_nothing_runs, submit
@@ -33,10 +31,6 @@ SETTINGS = {
     "SHUTDOWN_GRACE_SECONDS": "2",
     "DEFAULT_CONCURRENCY": "3",
 }
-# The server ends the transaction of a process that froze in it; after 60 s where nobody waits.
-POSTGRES_OPTIONS = (
-    "?options=-c%20idle_in_transaction_session_timeout%3D3s%20-c%20lock_timeout%3D15s"
-)
 
 
 class Forked(Process):
@@ -99,10 +93,10 @@ class Stage:
         log = self.folder / f"{len(self.processes)}-{arguments[0]}.log"
         if arguments[0] != "delete":
             arguments = (*arguments, "--skip-checks")
-        url = live_database_url()
-        if connection.vendor == "postgresql":
-            url += POSTGRES_OPTIONS
-        values = {"DATABASE_URL": url, "DOCMILL_DATA_DIR": str(self.folder / "data")}
+        values = {
+            "DATABASE_URL": live_database_url(),
+            "DOCMILL_DATA_DIR": str(self.folder / "data"),
+        }
         own = {**values, **self.settings, **(env or {})}
         process = Forked(self._nursery, *arguments, log=log, env=own)
         self.processes.append(process)

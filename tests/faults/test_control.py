@@ -26,6 +26,7 @@ def ended(job: BatchJob, state: str) -> int:
     return int(BatchFile.objects.filter(job=job, state=state).count())
 
 
+@pytest.mark.alone  # ten seconds are promised of a machine that has nothing else to do
 def test_five_that_run_and_forty_five_that_wait_are_cancelled_within_ten_seconds(
     stage: Stage,
 ) -> None:

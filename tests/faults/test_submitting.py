@@ -24,7 +24,7 @@ ANSWER_SECONDS = 6.0
 
 
 class HeldWeb(Web):
-    application = "tests.faults.wsgi:application"
+    application = "tests.faults.asgi:application"
 
 
 @pytest.fixture

@@ -67,6 +67,10 @@ class Up:
         except (OSError, http.client.HTTPException):
             return {}
 
+    def wait_until_healthy(self) -> None:
+        """Ready is earlier: the web server answers while workers may still be starting."""
+        eventually(lambda: self.health().get("status") == "healthy")
+
     def pids(self) -> list[int]:
         """Everything it started. Valkey hides its environment, but shows its socket."""
         return [*self.process.descendants(), *_pids_with(f"unixsocket:{self.socket}")]
@@ -156,15 +160,18 @@ def first_run() -> Iterator[Up]:
         try:
             up.wait_until_ready()
             yield up
-            assert up.process.terminate() == 0
+            os.killpg(up.process.pid, signal.SIGINT)  # as a terminal does for Ctrl-C
+            assert up.process.wait() == 0
             up.assert_nothing_left()
             assert up.process.output.rstrip().endswith("Stopped.")
+            assert "Traceback" not in up.process.output
+            assert "Warm shutdown" in (data / "logs" / "worker.log").read_text()
         finally:
             up.process.close()
 
 
 def test_first_run_serves_and_can_be_used(first_run: Up) -> None:
-    assert first_run.health()["status"] == "healthy"
+    first_run.wait_until_healthy()
     [email] = re.findall(r"Sign in +(\S+)", first_run.process.output)
     [password] = re.findall(r"Password +(\S+)", first_run.process.output)
     assert email.count("@") == 1
@@ -190,7 +197,7 @@ def test_one_per_data_directory(first_run: Up, directory: Path) -> None:
     finally:
         second.process.close()
     assert f"pid {first_run.process.pid}, {first_run.url}" in second.process.output
-    assert first_run.health()["status"] == "healthy"
+    first_run.wait_until_healthy()
 
 
 @pytest.mark.parametrize(
@@ -204,13 +211,17 @@ def test_one_per_data_directory(first_run: Up, directory: Path) -> None:
     ],
 )
 def test_a_child_that_dies_is_started_again(first_run: Up, name: str, text: str) -> None:
-    eventually(lambda: first_run.health().get("status") == "healthy")
-    before = set(first_run.pids_of(text))
+    first_run.wait_until_healthy()
+    before, told = (
+        set(first_run.pids_of(text)),
+        f"{name} ended (killed by SIGKILL); starting it again",
+    )
+    deaths = first_run.process.output.count(told)  # of another test
     os.kill(first_run.main_pid_of(text), signal.SIGKILL)
-    first_run.process.wait_for(f"{name} ended (killed by SIGKILL); starting it again in 1 s")
+    eventually(lambda: first_run.process.output.count(told) == deaths + 1)
+    eventually(lambda: not before & set(first_run.pids_of(text)))  # nor what it had started
     eventually(lambda: len(first_run.pids_of(text)) >= len(before))
-    assert not before & set(first_run.pids_of(text)), "what the dead one had started lives on"
-    eventually(lambda: first_run.health().get("status") == "healthy")
+    first_run.wait_until_healthy()
 
 
 def _memory(pids: list[int]) -> int:
@@ -225,7 +236,7 @@ def _memory(pids: list[int]) -> int:
 
 def test_bombs_hurt_nobody_beside_them(first_run: Up, directory: Path) -> None:
     """Four bombs and twenty good files in one batch, on all of a fresh installation."""
-    eventually(lambda: first_run.health().get("status") == "healthy")
+    first_run.wait_until_healthy()
     bombs = [make(directory) for make in (zip_of_zeros, pdf_with_stream, png_of_side, xlsx_of_rows)]
     good = sorted((BASE_DIR / "tests" / "data").glob("[b-l]*.*"))[:20]
     assert len(good) == 20
@@ -249,7 +260,7 @@ def test_bombs_hurt_nobody_beside_them(first_run: Up, directory: Path) -> None:
     assert {ends[path.name][0] for path in good} == {"succeeded"}
     assert job["state"] == "partial"
     assert 0 < peak < 2 * 1024**3
-    assert first_run.health()["status"] == "healthy"
+    first_run.wait_until_healthy()
 
 
 def test_a_killed_keeper_takes_its_command_along(first_run: Up) -> None:
@@ -257,7 +268,7 @@ def test_a_killed_keeper_takes_its_command_along(first_run: Up) -> None:
     before = set(first_run.pids_of("granian"))
     os.kill(_parent(first_run.main_pid_of("granian")), signal.SIGKILL)
     eventually(lambda: not before & set(first_run.pids_of("granian")), seconds=5)
-    eventually(lambda: first_run.health().get("status") == "healthy")
+    first_run.wait_until_healthy()
 
 
 def test_killed_leaves_nothing_and_starts_again_as_before(start: Callable[..., Up]) -> None:
@@ -268,21 +279,15 @@ def test_killed_leaves_nothing_and_starts_again_as_before(start: Callable[..., U
     up.process.kill()
     up.assert_nothing_left()
 
-    again = start().wait_until_ready()
-    assert again.health()["status"] == "healthy"
+    again = start(env={"SHUTDOWN_GRACE_SECONDS": "60"}).wait_until_ready()
+    again.wait_until_healthy()
     assert again.port == up.port
     assert "Password" not in again.process.output
     assert (up.data / "api_key").read_text() == key
-
-    os.killpg(again.process.pid, signal.SIGINT)  # as a terminal does for Ctrl-C
-    assert again.process.wait(seconds=20) == 0
-    again.assert_nothing_left()
-    assert "Traceback" not in again.process.output
-    assert "Warm shutdown" in (up.data / "logs" / "worker.log").read_text()
+    _second_signal_does_not_wait_for_the_grace(again)
 
 
-def test_a_second_signal_does_not_wait_for_the_grace(start: Callable[..., Up]) -> None:
-    up = start(env={"SHUTDOWN_GRACE_SECONDS": "60"}).wait_until_ready()
+def _second_signal_does_not_wait_for_the_grace(up: Up) -> None:
     os.kill(
         up.main_pid_of("manage.py work --lanes default"), signal.SIGSTOP
     )  # will not end when asked

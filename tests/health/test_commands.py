@@ -23,8 +23,9 @@ def silent_server() -> Iterator[int]:
 def test_prints_the_state_and_returns(valkey: Valkey) -> None:
     out = StringIO()
     call_command("health", stdout=out)
-    assert out.getvalue().startswith("healthy")
+    assert out.getvalue().startswith("degraded")  # nobody works here
     assert "database" in out.getvalue()
+    assert "workers      failed" in out.getvalue()
 
 
 @pytest.mark.django_db

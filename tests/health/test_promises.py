@@ -29,6 +29,7 @@ from apps.jobs.models import (
 )
 from apps.queue.models import Pause, PeriodicRun, WorkerNode, in_seconds
 from apps.queue.states import State
+from apps.webhooks.models import Delivery, Endpoint
 from tests.batches import check_books, check_nothing_runs, claimed, submit
 from tests.health.looking import age, alive, end_next, files, mend, under_load, wrong
 from tests.jobs.containers import submit_files
@@ -242,6 +243,31 @@ def forged_audit(acme: Organization) -> None:
         cursor.execute("UPDATE audit_auditentry SET reason = 'not asked for'")
 
 
+def endpoint_of(acme: Organization) -> Endpoint:
+    return Endpoint.objects.create(organization=acme, url="https://example.com", events=[])
+
+
+def message_nobody_sends(acme: Organization) -> None:
+    Delivery.objects.create(
+        organization=acme,
+        endpoint=endpoint_of(acme),
+        event_id=uuid.uuid4(),
+        event="job.finished",
+        body="{}",
+        created_at=timezone.now() - timedelta(minutes=11),
+    )
+
+
+def message_given_up(acme: Organization) -> None:
+    message_nobody_sends(acme)
+    Delivery.objects.update(state="failed", ended_at=Now(), error="refused")
+
+
+def failing_endpoint(acme: Organization) -> None:
+    endpoint_of(acme)
+    Endpoint.objects.update(state="disabled", disabled_reason="failing")
+
+
 MENDED: list[tuple[Plant, dict[str, tuple[str, int]]]] = [
     (ran_out, {"stuck leases": ("broken", 1)}),
     (open_attempt, {"open attempts": ("broken", 1)}),
@@ -275,6 +301,9 @@ TOLD: list[tuple[Plant, dict[str, tuple[str, int]]]] = [
     (expired, {"expired jobs": ("weak", 1)}),
     (lost_bytes, {"lost bytes": ("broken", 1)}),
     (cut_bytes, {"lost bytes": ("broken", 1)}),
+    (message_nobody_sends, {"messages that wait": ("broken", 1)}),
+    (message_given_up, {"unsent messages": ("weak", 1)}),
+    (failing_endpoint, {"failing endpoints": ("weak", 1)}),
     (foreign, {"foreign bytes": ("weak", 1)}),
     (forged_audit, {"chains": ("broken", 1)}),
 ]

@@ -15,6 +15,7 @@ VITAL = frozenset({"database"})
         ("ok", "disabled", "healthy"),
         ("ok", "isolated", "healthy"),
         ("ok", "weak", "degraded"),
+        ("ok", "unknown", "degraded"),
         ("connected", "failed", "degraded"),
         ("connected", "timeout", "degraded"),
         ("connected", "degraded", "degraded"),

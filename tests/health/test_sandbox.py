@@ -4,7 +4,7 @@ import pytest
 from django.test import Client
 
 from apps.health import probes, sandbox
-from apps.health.probes import Probe
+from apps.health.runs import Chain, Probe
 from apps.health.sandbox import Look
 from apps.processors import host, spawn
 from apps.processors.host import Isolation
@@ -50,7 +50,7 @@ def test_a_kernel_without_landlock_is_told_by_health(
     as_started(NO_FENCE)
     look = Look()
     look()  # the answer of the second has it ready
-    monkeypatch.setattr(probes, "PROBES", [Probe("sandbox", look, type=lambda: "reader")])
+    monkeypatch.setattr(probes, "CHAINS", [Chain(Probe("sandbox", look, type=lambda: "reader"))])
     answer = Client().get("/health")
     body = answer.json()
     assert (answer.status_code, body["status"]) == (200, "degraded")

@@ -9,6 +9,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from tests.jobs.forms import FORM_TYPE, UPLOAD, body_of
+from tests.jobs.parts import PART_TYPE, UPLOADS, named
 from tests.processes import BASE_DIR, MARK, Process, eventually, launch, live_database_url
 
 TRACES = ("Traceback", "ERROR", "unhandled")
@@ -18,14 +19,14 @@ class Web(Process):
     """Granian with one worker process. `key` is shown by every request."""
 
     key = ""
-    application = "config.wsgi:application"
+    application = "config.asgi:application"
 
     def __init__(self, *, log: Path, data_dir: Path, env: Mapping[str, str]) -> None:
         self.arguments = ("web",)
         self.log = log
         self.mark = os.urandom(8).hex()
         self.port = free_port()
-        options = f"--interface wsgi --port {self.port} --workers 1 --blocking-threads 8 --no-ws"
+        options = f"--interface asginl --port {self.port} --workers 1 --no-ws"
         own = {
             "DATABASE_URL": live_database_url(),
             "DOCMILL_DATA_DIR": str(data_dir),
@@ -51,10 +52,14 @@ class Web(Process):
     def connect(self) -> http.client.HTTPConnection:
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
 
-    def ask(self, verb: str, path: str) -> tuple[int, dict[str, str], bytes]:
-        """Status, headers with lower-case names, and body."""
+    def ask(
+        self, verb: str, path: str, content: bytes | None = None, **headers: str
+    ) -> tuple[int, dict[str, str], bytes]:
+        """Status, headers with lower-case names, and body; `headers` have _ for -."""
+        known = {"Authorization": f"Bearer {self.key}"}
+        given = {name.replace("_", "-"): value for name, value in headers.items()}
         with closing(self.connect()) as connection:
-            connection.request(verb, path, headers={"Authorization": f"Bearer {self.key}"})
+            connection.request(verb, path, content, known | given)
             return told(connection.getresponse())
 
     def submit(self, *parts: bytes) -> tuple[int, dict[str, str], bytes]:
@@ -63,14 +68,38 @@ class Web(Process):
             connection.request("POST", UPLOAD, body, self.headers(len(body)))
             return told(connection.getresponse())
 
-    def begin(self, chunks: Iterable[bytes], length: int | None) -> socket.socket:
+    def begin(self, chunks: Iterable[bytes], length: int | None, **more: str) -> socket.socket:
         """Opens a submission of `length` bytes (chunked when None) and sends `chunks` of it."""
         client = socket.create_connection(("127.0.0.1", self.port), timeout=30)
-        head = "".join(f"{name}: {value}\r\n" for name, value in self.headers(length).items())
+        names = {**self.headers(length), **more}
+        head = "".join(f"{name}: {value}\r\n" for name, value in names.items())
         client.sendall(f"POST {UPLOAD} HTTP/1.1\r\nHost: localhost\r\n{head}\r\n".encode())
         for chunk in chunks:
             client.sendall(chunk)
         return client
+
+    def begin_upload(self, content: bytes) -> str:
+        """The path of a new upload in parts, for `content`."""
+        _, headers, body = self.ask(
+            "POST", UPLOADS, Upload_Length=str(len(content)), Upload_Metadata=named("a.txt")
+        )
+        assert "location" in headers, body
+        return headers["location"].partition(str(self.port))[2]
+
+    def begin_part(self, path: str, offset: int, sent: bytes, length: int) -> socket.socket:
+        """Opens a part of `length` bytes and sends these of it."""
+        client = socket.create_connection(("127.0.0.1", self.port), timeout=30)
+        head = {**self.headers(length), "Content-Type": PART_TYPE, "Upload-Offset": str(offset)}
+        lines = "".join(f"{name}: {value}\r\n" for name, value in head.items())
+        client.sendall(f"PATCH {path} HTTP/1.1\r\nHost: localhost\r\n{lines}\r\n".encode())
+        client.sendall(sent)
+        return client
+
+    def add(self, path: str, offset: int, part: bytes) -> tuple[int, dict[str, str], bytes]:
+        return self.ask("PATCH", path, part, Upload_Offset=str(offset), Content_Type=PART_TYPE)
+
+    def offset_of(self, path: str) -> int:
+        return int(self.ask("HEAD", path)[1]["upload-offset"])
 
     def headers(self, length: int | None) -> dict[str, str]:
         how = {"Content-Length": str(length)}

@@ -9,13 +9,13 @@ from django.contrib.admin.models import CHANGE, DELETION, LogEntry
 from django.test import Client
 
 from apps.accounts.models import Organization, User
-from apps.audit.models import AuditEntry
 from apps.core import admin_actions
 from apps.jobs.models import BatchFile, BatchJob, FileAttempt
 from apps.jobs.states import JobState
 from apps.jobs.verbs import JOB_VERBS
 from apps.queue.retry import FailureClass
 from apps.queue.states import State
+from tests.audit.entries import acts
 from tests.batches import check_books, submit
 from tests.jobs.containers import open_next, submit_files, zip_of
 from tests.jobs.runs import fail_next, read_next
@@ -178,7 +178,7 @@ def test_what_else_is_done_to_a_job(
     job = submit(acme, "text")
     assert told(act(operator, action, job)) == [f"{told_of}: 1 batch job."]
     assert BatchJob.objects.filter(**changed).get() == job
-    assert AuditEntry.objects.get(target_id=str(job.pk)).actor_name == "root@example.com"
+    assert acts().get(target_id=str(job.pk)).actor_name == "root@example.com"
 
 
 def test_what_is_gone_is_told(operator: Client, acme: Organization) -> None:

@@ -11,7 +11,7 @@ from django.test import Client
 
 from apps.accounts.models import Organization, User
 from apps.audit.models import AuditEntry
-from apps.audit.services import verify_all
+from apps.audit.verifying import verify_all
 from apps.jobs import bulk
 from apps.jobs.models import BatchFile, BatchJob, BulkTarget
 from apps.jobs.services import delete_job, pause_job, prioritize_job, resume_job, retry_job

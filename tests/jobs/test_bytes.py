@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from apps.accounts.models import Organization
-from apps.jobs import storage
+from apps.jobs import leftovers, storage
 from apps.jobs.models import BatchFile, BatchJob, Blob
 from apps.jobs.services import cancel_job, delete_job
 from tests.batches import owner_of, submit, together
@@ -76,7 +76,9 @@ def test_bytes_without_a_row_and_rows_without_a_use_are_removed(
 ) -> None:
     used = submit(acme, "in use").files.get().content
     shelf = storage.path_of(used).parent
-    (shelf / ("0" * 64)).write_bytes(b"left by a process that was killed before its commit")
+    (shelf / f"{shelf.name}{'0' * 62}").write_bytes(
+        b"left by a process that was killed before its commit"
+    )
     forgotten = submit(acme, "forgotten")
     unused = forgotten.files.get().content
     forgotten.delete()
@@ -99,6 +101,7 @@ def test_bytes_on_their_way_are_not_taken_for_orphans(acme: Organization, data_d
     assert on_disk(data_dir) == {blob.sha256}
 
 
+@pytest.mark.django_db
 def test_uploads_that_never_finished_go_after_a_day(data_dir: Path) -> None:
     incoming = data_dir / "incoming"
     long_ago = time.time() - storage.STALE_UPLOAD_SECONDS - 60
@@ -108,7 +111,7 @@ def test_uploads_that_never_finished_go_after_a_day(data_dir: Path) -> None:
         (incoming / f"{name}-result").write_bytes(b"x")
     for name in ("old", "old-result"):
         os.utime(incoming / name, (long_ago, long_ago))
-    assert storage.remove_stale_uploads() == 2
+    assert leftovers.remove_stale_uploads() == 2
     assert {path.name for path in incoming.iterdir()} == {"new", "new-result"}
 
 
@@ -165,3 +168,25 @@ def test_a_folder_that_is_nobodys_is_left_alone(acme: Organization, data_dir: Pa
     (stray / "something").write_text("of the file system's")
     assert storage.remove_orphans() == 0
     assert (stray / "something").exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_rows_that_nothing_refers_to_go_in_portions(
+    acme: Organization, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(7):
+        Blob.objects.create(organization=acme, sha256=f"{number:064x}", size_bytes=1)
+    Blob.objects.update(created_at=timezone.now() - timedelta(days=2))
+    young = Blob.objects.create(organization=acme, sha256=f"{7:064x}", size_bytes=1)
+    portions, release = list[int](), storage.release
+
+    def noted(blob_ids: Iterable[int]) -> list[Blob]:
+        ids = list(blob_ids)
+        portions.append(len(ids))
+        return release(ids)
+
+    monkeypatch.setattr(storage, "release", noted)
+    monkeypatch.setattr(storage, "LISTED_TOGETHER", 3)
+    assert storage.remove_orphans() == 7
+    assert portions == [3, 3, 1]
+    assert list(Blob.objects.all()) == [young]

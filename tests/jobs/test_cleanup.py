@@ -12,12 +12,12 @@ from django.db import connection, transaction
 from django.db.models.functions import Now
 
 from apps.accounts.models import Organization
-from apps.audit.models import AuditEntry
 from apps.jobs import cleanup, storage
 from apps.jobs.cleanup import Gone, remove, would_go
 from apps.jobs.models import BatchFile, BatchJob, Blob, FileAttempt, FileResult
 from apps.jobs.services import keep_job, pause_job, retry_job
 from apps.jobs.services.removing import lock_to_remove
+from tests.audit.entries import acts
 from tests.batches import check_books, owner_of, together
 from tests.batches import submit_exactly as submit
 from tests.jobs.ageing import cancelled, expire, expired, on_disk, read
@@ -96,7 +96,7 @@ def test_what_went_is_on_record_in_its_organization(
     jobs = [cancelled(acme, "one"), cancelled(acme, "two", "more"), cancelled(other, "three")]
     expire()
     remove(expired())
-    entries = {entry.organization_id: entry for entry in AuditEntry.objects.all()}
+    entries = {entry.organization_id: entry for entry in acts()}
     assert entries.keys() == {acme.pk, other.pk}
     entry = entries[acme.pk]
     assert (entry.action, entry.actor_name, entry.target) == ("job.expire", "system", "job")

@@ -7,7 +7,6 @@ import pytest
 from django.contrib.sessions.backends.db import SessionStore
 from django.contrib.sessions.models import Session
 from django.core.management import CommandError, call_command
-from django.db import connection
 from django.db.models.functions import Now
 from django.utils import timezone
 from rest_framework.test import APIClient
@@ -25,6 +24,7 @@ from tests.batches import owner_of
 from tests.jobs.ageing import cancelled, expire, expired, run
 from tests.jobs.bulk_requests import many
 from tests.jobs.forms import accepted, part
+from tests.volume import analyze
 
 pytestmark = pytest.mark.django_db
 
@@ -181,8 +181,7 @@ def test_expired_jobs_are_found_by_an_index(acme: Organization) -> None:
     ]
     BatchJob.objects.bulk_create(copies)
     expire(job)
-    with connection.cursor() as cursor:
-        cursor.execute("ANALYZE")
+    analyze()
     plan = expired()[:100].explain()
     assert "job_expiry" in plan, plan
     assert "SCAN jobs_batchjob" not in plan, plan  # SQLite's word for reading it all

@@ -10,8 +10,7 @@ from apps.accounts.errors import Forbidden
 from apps.accounts.models import Membership, Organization
 from apps.accounts.roles import Role
 from apps.accounts.services import add_member, create_user
-from apps.audit.models import AuditEntry
-from apps.audit.services import verify
+from apps.audit.verifying import verify
 from apps.jobs.errors import JobFinished, NothingToRetry
 from apps.jobs.models import BatchFile, BatchJob
 from apps.jobs.services import (
@@ -27,6 +26,7 @@ from apps.jobs.services import (
 )
 from apps.queue.models import Priority
 from apps.queue.retry import FailureClass
+from tests.audit.entries import acts
 from tests.batches import check_books, owner_of, submit
 from tests.jobs.runs import fail_next, read_next
 
@@ -98,11 +98,11 @@ def test_readers_nothing_contributors_their_own(
         with pytest.raises(Forbidden):
             verb(actor=actor, job=three, **given)
     assert (list(BatchJob.objects.values()), list(BatchFile.objects.values())) == before
-    assert not AuditEntry.objects.exists()
+    assert not acts().exists()
     BatchJob.objects.update(created_by=contributor.user)
     three.refresh_from_db()
     verb(actor=contributor, job=three, **given)
-    assert AuditEntry.objects.get().actor_id == contributor.user.pk
+    assert acts().get().actor_id == contributor.user.pk
 
 
 @pytest.mark.parametrize("action", VERBS)
@@ -112,7 +112,7 @@ def test_each_is_told_in_the_audit_log(
     verb, given, prepare = VERBS[action]
     prepare(three)
     verb(actor=owner, job=three, **given)
-    entry = AuditEntry.objects.get()
+    entry = acts().get()
     told = (entry.action, entry.target, entry.target_id)
     assert told == (action, "job", str(three.pk or entry.target_id))
     assert (entry.organization_id, entry.actor_name) == (acme.pk, "alice@example.com")
@@ -126,7 +126,7 @@ def test_the_log_names_the_files_it_was_done_to(owner: Actor, three: BatchJob, a
     prepare(three)
     second = files(three)[1]
     verb(actor=owner, job=three, only=[second], **given)
-    assert str(second.pk) in AuditEntry.objects.get().detail
+    assert str(second.pk) in acts().get().detail
     check_books()
 
 
@@ -152,14 +152,14 @@ def test_what_has_ended_is_left_alone(owner: Actor, three: BatchJob, verb: Verb)
     with pytest.raises(JobFinished):
         verb(actor=owner, job=three)
     assert BatchJob.objects.values().get() == before
-    assert not AuditEntry.objects.exists()
+    assert not acts().exists()
 
 
 def test_an_operator_is_named_in_the_organizations_log(acme: Organization, three: BatchJob) -> None:
     root = create_user(email="root@example.com", password=None, is_staff=True)
     pause_job(actor=Actor.operator(root, acme), job=three)
     assert not Membership.objects.filter(user=root, organization=acme).exists()
-    assert AuditEntry.objects.get().actor_name == "root@example.com"
+    assert acts().get().actor_name == "root@example.com"
     three.refresh_from_db()
     assert three.paused_by == root
 

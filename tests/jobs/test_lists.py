@@ -131,6 +131,7 @@ def test_filters_by_time(alice_api: APIClient, acme: Organization) -> None:
         ("name=a%00b", "name"),
         ("operation=a%00b", "operation"),
         ("operation=" + "o" * 201, "operation"),
+        *((f"{name}=", name) for name in ("priority", "name", "operation", "created_after")),
         ("colour=blue", "colour"),
         ("Limit=3", "Limit"),
         ("offset=3", "offset"),
@@ -211,6 +212,14 @@ def test_the_files_of_a_job_come_in_their_order_in_pages(alice_api: APIClient) -
     files = [file for page in pages(alice_api, url) for file in page["results"]]
     assert [file["name"] for file in files] == names
     assert [file["position"] for file in files] == [1, 2, 3, 4, 5]
+
+
+def test_a_parent_that_is_left_empty_is_not_every_file(
+    alice_api: APIClient, acme: Organization
+) -> None:
+    files = f"{JOBS}/{submit(acme, 'text').pk}/files"
+    assert refused_fields(alice_api, f"{files}?parent=") == ["parent"]
+    assert refused_fields(alice_api, f"{files}?parent=x&name=") == ["name"]
 
 
 def test_files_are_filtered_by_state_and_name(alice_api: APIClient) -> None:

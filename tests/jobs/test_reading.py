@@ -220,11 +220,19 @@ def test_the_bytes_of_a_rejected_file_were_not_kept(alice_api: APIClient) -> Non
 
 
 @pytest.mark.parametrize("what", ["text", "result", "content"])
-def test_bytes_that_were_lost_from_the_disk_are_told(alice_api: APIClient, what: str) -> None:
+@pytest.mark.parametrize("left", [None, 5])
+def test_bytes_that_were_lost_from_the_disk_are_told(
+    alice_api: APIClient, what: str, left: int | None
+) -> None:
+    """All of them, or those behind the fifth: half of a document does not pass for all of it."""
     accepted(alice_api)
     file = read_next()
     for blob in (file.content, file.result.content):
-        storage.path_of(blob).unlink()
+        path = storage.path_of(blob)
+        if left is None:
+            path.unlink()
+        else:
+            path.write_bytes(path.read_bytes()[:left])
     answer = alice_api.get(f"/api/batch/files/{file.pk}/{what}")
     assert (answer.status_code, answer.json()["code"]) == (404, "request.not_found")
     assert answer.json()["detail"] == "The bytes of this file are not in storage any more."

@@ -11,6 +11,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
+from apps.jobs import storage
+from apps.jobs.models import Blob
 from tests.jobs.forms import accepted, body, field, files_of, part
 from tests.jobs.runs import fail_next, read_next
 
@@ -20,7 +22,7 @@ def fetched(api: APIClient, url: str) -> bytes:
     assert answer.status_code == 200
     assert answer.streaming
     assert answer["X-Content-Type-Options"] == "nosniff"
-    assert answer["Content-Disposition"].startswith("attachment; filename=")
+    assert answer["Content-Disposition"].startswith("attachment; filename")
     return body(answer)
 
 
@@ -69,7 +71,12 @@ def test_the_zip_of_a_running_job_is_partial_and_says_so(
     alice_api: APIClient, mixed: dict[str, Any]
 ) -> None:
     archive = bundle(alice_api, mixed)
-    assert archive.namelist() == ["01-read.txt.txt", "01-read.txt.json", "manifest.json"]
+    assert archive.namelist() == [
+        "01-read.txt.txt",
+        "01-read.txt.json",
+        "errors.csv",
+        "manifest.json",
+    ]
     told = manifest(archive)
     assert (told["job"], told["state"], told["complete"]) == (mixed["id"], "running", False)
     states = [each["state"] for each in told["files"]]
@@ -78,7 +85,7 @@ def test_the_zip_of_a_running_job_is_partial_and_says_so(
     read_next()
     archive = bundle(alice_api, mixed)
     assert manifest(archive)["complete"] is True
-    assert len(archive.namelist()) == 5
+    assert len(archive.namelist()) == 6
 
 
 def test_the_zip_holds_what_was_read(alice_api: APIClient) -> None:
@@ -114,7 +121,7 @@ def test_names_in_the_zip_are_safe_everywhere_and_never_collide(alice_api: APICl
         read_next()
     archive = bundle(alice_api, job)
     members = archive.namelist()
-    assert len({name.lower() for name in members}) == len(members) == 2 * len(names) + 1
+    assert len({name.lower() for name in members}) == len(members) == 2 * len(names) + 2
     for member in members:
         assert not set(member) & set('\\:*?"<>|\0')
         assert len(PurePosixPath(member).parts) == 1
@@ -147,3 +154,22 @@ def test_results_are_read_one_after_the_other_with_the_same_queries(
         read_next()
     alice_api.get("/api/batch/jobs")
     assert queries(one) == queries(many) <= 4
+
+
+@pytest.mark.once
+def test_storage_is_asked_once_for_each_file(
+    alice_api: APIClient, mixed: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bucket is far away."""
+    asked: list[Blob] = []
+    is_there = storage.is_there
+
+    def counted(blob: Blob) -> bool:
+        asked.append(blob)
+        return is_there(blob)
+
+    monkeypatch.setattr(storage, "is_there", counted)
+    for ending in ("ndjson", "csv", "md", "xlsx", "zip"):
+        asked.clear()
+        fetched(alice_api, f"{mixed['url']}/results.{ending}")
+        assert len(asked) == 1, ending

@@ -165,7 +165,10 @@ def test_a_second_job_waits_for_the_first(acme: Organization, is_running: bool) 
     assert state_of(first) == ("succeeded", "succeeded")
     assert state_of(second) == ("succeeded", "duplicate")
     assert the_file(second).result.content_id == the_file(first).result.content_id
-    assert list(Completion.objects.values_list("job", flat=True)) == [first.pk, second.pk]
+    assert list(Completion.objects.order_by("pk").values_list("job", flat=True)) == [
+        first.pk,
+        second.pk,
+    ]
     assert FileAttempt.objects.count() == 1
     check_books()
 

@@ -27,6 +27,8 @@ from tests.jobs.forms import (
     zipped,
 )
 
+pytestmark = pytest.mark.once
+
 
 @pytest.mark.parametrize("count", [1, 50])
 def test_takes_one_to_fifty_files(alice_api: APIClient, data_dir: Path, count: int) -> None:

@@ -5,11 +5,13 @@ import http.client
 import json
 import os
 import shutil
+import signal
 import socket
 import struct
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -17,9 +19,11 @@ from pytest_django import Settings
 
 from apps.accounts.models import Organization, User
 from apps.accounts.services import create_api_key
+from apps.core.split import THREADS as WEB_THREADS
 from apps.jobs import storage
-from apps.jobs.models import BatchFile, BatchJob
+from apps.jobs.models import BatchFile, BatchJob, UploadSession
 from tests.jobs.forms import BOUNDARY, assert_nothing_stored, body_of, part, stored
+from tests.jobs.parts import ids
 from tests.jobs.serving import Web, answer_of, told
 from tests.processes import eventually
 
@@ -76,7 +80,7 @@ def data_dir(
 def web(shared_web: tuple[Web, Path], data_dir: Path, key: str) -> Iterator[Web]:
     """A server that tests share, with nothing stored and the key of this test."""
     server, _ = shared_web
-    for name in ("incoming", "blobs"):
+    for name in ("incoming", "uploads", "blobs"):
         shutil.rmtree(data_dir / name, ignore_errors=True)
     server.key = key
     yield server.wait_until_ready()
@@ -168,6 +172,10 @@ def test_memory_stays_flat_while_receiving_and_while_sending(serve: Serve, data_
         largest = BatchFile.objects.latest("size_bytes")
         _, _, content = web.ask("GET", f"/api/batch/files/{largest.pk}/content")
         assert hashlib.sha256(content).hexdigest() == largest.sha256
+        in_parts = b"other words and words\n" * (megabytes * MEGABYTE // 22)
+        path = web.begin_upload(in_parts)
+        assert web.add(path, 0, in_parts)[0] == 204
+        submitted(web, path, in_parts)
     finally:
         done.set()
         watcher.join()
@@ -189,6 +197,44 @@ def test_results_are_streamed_and_head_and_options_are_answered(web: Web) -> Non
         status, headers, body = web.ask("HEAD", path + what)
         assert (status, body) == (200, b""), what
         assert web.ask("OPTIONS", path + what)[0] == 200
+
+
+@pytest.mark.once
+def test_who_waits_for_100_continue_is_told_to_go_on(web: Web) -> None:
+    form = body_of([part()])
+    with web.begin([], len(form), Expect="100-continue") as client:
+        assert client.recv(100).startswith(b"HTTP/1.1 100 Continue")
+        client.sendall(form)
+        assert told(answer_of(client))[0] == 202
+
+
+@pytest.mark.once
+def test_who_hangs_up_while_reading_holds_no_thread(web: Web) -> None:
+    _, _, body = web.submit(part(b"words and words\n" * (MEGABYTE // 2), "large.txt"))
+    file = BatchFile.objects.get(job=json.loads(body)["id"])
+    path = f"/api/batch/files/{file.pk}/content"
+    for _ in range(WEB_THREADS + 4):
+        with closing(web.connect()) as connection:
+            connection.request("GET", path, headers={"Authorization": f"Bearer {web.key}"})
+            assert connection.getresponse().read(1000)
+    assert len(web.ask("GET", path)[2]) == file.size_bytes
+
+
+@pytest.mark.once
+def test_what_is_under_way_is_answered_though_the_server_is_to_end(
+    serve: Serve, data_dir: Path
+) -> None:
+    web = serve()
+    form = body_of([part(b"x\n" * MEGABYTE, "a.txt")])
+    with web.begin([form[:-100]], len(form)) as client:
+        eventually((data_dir / "incoming").exists)
+        web.send(signal.SIGTERM)
+        eventually(lambda: not web.is_serving())
+        client.sendall(form[-100:])
+        status, _, body = told(answer_of(client))
+    assert status == 202
+    assert_is_safe(json.loads(body)["id"])
+    assert web.wait(seconds=5) == 0
 
 
 KILLS, AT_ONCE = 4, 5
@@ -264,4 +310,91 @@ def test_a_disk_that_fills_during_the_upload_is_told_and_left_clean(
     eventually(lambda: not list((tiny_disk / "incoming").iterdir()), seconds=5)
     assert_nothing_stored(tiny_disk)
     assert web.submit(part())[0] == 202
+    assert "Traceback" not in web.output
+
+
+# --- uploads in parts -----------------------------------------------------------------------------
+
+
+def submitted(web: Web, path: str, content: bytes) -> None:
+    """Fails unless the upload is `content`, in parts that did not get through at once."""
+    status, _, body = web.submit(ids(path.rpartition("/")[2]))
+    assert status == 202, body
+    [file] = BatchFile.objects.filter(job=json.loads(body)["id"]).select_related("content")
+    assert file.sha256 == hashlib.sha256(content).hexdigest()
+    assert storage.path_of(file.content).read_bytes() == content
+
+
+@pytest.mark.once
+def test_what_came_before_the_line_was_cut_stays(web: Web) -> None:
+    content = os.urandom(3 * MEGABYTE).hex().encode()
+    path = web.begin_upload(content)
+    with web.begin_part(path, 0, content[:MEGABYTE], len(content)):
+        pass
+    eventually(lambda: web.offset_of(path) == MEGABYTE)
+    rest = content[MEGABYTE:]
+    reset = web.begin_part(path, MEGABYTE, rest[: 2 * MEGABYTE], len(rest))
+    eventually(lambda: UploadSession.objects.get().writer)
+    reset.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    reset.close()
+    eventually(lambda: not UploadSession.objects.get().writer)
+    start = web.offset_of(path)
+    assert MEGABYTE <= start <= 3 * MEGABYTE
+    status, headers, _ = web.add(path, start, content[start:])
+    assert (status, headers["upload-offset"]) == (204, str(len(content)))
+    submitted(web, path, content)
+
+
+@pytest.mark.once
+def test_who_comes_back_need_not_wait_for_the_line_that_hangs(web: Web) -> None:
+    content = os.urandom(MEGABYTE).hex().encode()
+    path = web.begin_upload(content)
+    half = len(content) // 2
+    with web.begin_part(path, 0, content[:half], len(content)) as hanging:
+        eventually(lambda: UploadSession.objects.get().writer)
+        assert web.add(path, 0, content)[0] == 204
+        # It says its last word after all, and is told where the upload is by now.
+        hanging.sendall(b"?" * (len(content) - half))
+        status, headers, body = told(answer_of(hanging))
+    assert (status, json.loads(body)["code"]) == (409, "upload.offset")
+    assert headers["upload-offset"] == str(len(content))
+    submitted(web, path, content)
+
+
+def test_an_upload_outlives_kill_9_within_a_part(serve: Serve) -> None:
+    content = os.urandom(4 * MEGABYTE).hex().encode()
+    web = serve()
+    path = web.begin_upload(content)
+    assert web.add(path, 0, content[:MEGABYTE])[0] == 204
+    rest = content[MEGABYTE:]
+    client = web.begin_part(path, MEGABYTE, rest[:-1000], len(rest))
+    eventually(lambda: UploadSession.objects.get().offset_bytes > MEGABYTE)
+    web.kill_all()
+    client.close()
+    web = serve()
+    start = web.offset_of(path)
+    assert MEGABYTE < start < len(content)
+    assert web.add(path, start, content[start:])[0] == 204
+    submitted(web, path, content)
+
+
+def test_a_disk_that_fills_costs_what_was_not_stored(serve: Serve, tiny_disk: Path) -> None:
+    web = serve(STORAGE_MIN_FREE_BYTES="0", STORAGE_MIN_FREE_PERCENT="0")
+    content = os.urandom(MEGABYTE).hex().encode()
+    path = web.begin_upload(content)
+    assert web.add(path, 0, content[:MEGABYTE])[0] == 204
+    fill = tiny_disk / "something else"
+    with web.begin_part(path, MEGABYTE, content[MEGABYTE:-100_000], MEGABYTE) as client:
+        eventually(lambda: UploadSession.objects.get().writer)  # past the look at the free space
+        with suppress(OSError):  # until nothing is left
+            fill.write_bytes(bytes(4 * MEGABYTE))
+        client.sendall(content[-100_000:])
+        status, headers, body = told(answer_of(client))
+    assert (status, json.loads(body)["code"]) == (503, "storage.full"), body
+    assert int(headers["retry-after"]) > 0
+    fill.unlink()
+    start = web.offset_of(path)
+    assert MEGABYTE <= start < len(content)
+    assert web.add(path, start, content[start:])[0] == 204
+    submitted(web, path, content)
     assert "Traceback" not in web.output

@@ -205,6 +205,7 @@ def test_nothing_finished_means_no_partial_result(do: Do) -> None:
     assert caught.value.partial is None
 
 
+@pytest.mark.alone  # it measures
 @pytest.mark.parametrize("order", ["spin_in_c", "sleep"])
 def test_a_stop_is_obeyed_within_a_second(do: Do, host: ProcessorHost, order: str) -> None:
     do("echo warm")

@@ -5,7 +5,7 @@ import redis
 from pytest_django import Settings
 
 from apps.jobs.models import BatchFile
-from apps.queue import doorbell, drain, worker
+from apps.queue import drain, worker
 from apps.queue.handlers import Control, Output
 from tests.batches import Scripted, read_all
 from tests.servers import Valkey
@@ -17,7 +17,6 @@ Script = Callable[[Scripted, BatchFile, Control], Output]
 def _fresh_process_state() -> Iterator[None]:
     """What the engine keeps in the process, as after a start."""
     drain.reset()
-    doorbell._silent_until = 0.0
     yield
     drain.reset()
     worker.close_slot()

@@ -27,6 +27,7 @@ from apps.queue.throughput import roll_up
 from apps.queue.worker import register, unregister
 from tests.operators import staff, superuser
 from tests.queue.volumes import attempts, files, worker
+from tests.volume import analyze
 
 BOARD = reverse("admin:queue_board_changelist")
 
@@ -275,8 +276,7 @@ def test_neither_it_nor_the_count_reads_a_whole_table(operator: Client, acme: Or
     now = timezone.now()
     attempts(made[0], *(now - timedelta(minutes=3 * minutes) for minutes in range(9000)))
     roll_up()
-    with connection.cursor() as cursor:
-        cursor.execute("ANALYZE")
+    analyze()
     plans = plans_of(lambda: operator.get(BOARD)) + plans_of(roll_up)
     assert any("batchfile_waiting" in plan for plan in plans)
     assert any("fileattempt_ended" in plan for plan in plans)

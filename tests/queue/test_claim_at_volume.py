@@ -18,6 +18,7 @@ from apps.queue.lanes import take_ranks
 from apps.queue.models import Lane
 from apps.queue.pauses import pause
 from tests.batches import claimed, submit
+from tests.volume import analyze
 
 pytestmark = pytest.mark.django_db
 
@@ -46,7 +47,7 @@ def _many(acme: Organization, other: Organization) -> None:
             f"(SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < {ROWS}) "
             f"INSERT INTO {table} ({', '.join(names)}) SELECT {values} FROM {table}, numbers"
         )
-        cursor.execute("ANALYZE")
+    analyze()
 
 
 def plan_of(sql: str) -> str:
@@ -106,8 +107,7 @@ def test_the_plan_holds_where_nearly_all_is_held_back(acme: Organization) -> Non
     last = BatchFile.objects.ready().exclude(organization=acme).order_by("-fair_rank")[:1]
     BatchFile.objects.exclude(pk__in=[row.pk for row in last]).update(organization=acme)
     pause(by=None, organization=acme)
-    with connection.cursor() as cursor:
-        cursor.execute("ANALYZE")
+    analyze()
     plan = plan_of(later())
     assert re.search(r"(SEARCH f USING|Index Scan using) .*\bbatchfile_ready\b", plan), plan
     assert not re.search("ORDER BY|Sort", plan), plan

@@ -70,7 +70,7 @@ def test_a_lane_is_paused_and_goes_on(acme: Organization, alice: User) -> None:
     assert nothing_starts()
     [told] = seen()["pauses"]
     assert (told["lane"], told["by"], told["reason"]) == ("default", alice.email, "New disk")
-    entry = AuditEntry.objects.get()
+    entry = AuditEntry.objects.get(action="queue.pause")
     assert (entry.action, entry.actor_name, entry.reason) == (
         "queue.pause",
         alice.email,

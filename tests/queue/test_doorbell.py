@@ -85,6 +85,7 @@ def test_slots_of_workers_that_were_not_seen_lately_do_not_count() -> None:
     assert live_slots("default") == 0
 
 
+@pytest.mark.alone  # it measures
 def test_a_broker_that_is_gone_costs_nothing(
     valkey: Valkey, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -96,6 +97,7 @@ def test_a_broker_that_is_gone_costs_nothing(
     assert caplog.text.count("no doorbell for lane default") == 1
 
 
+@pytest.mark.alone  # it measures
 def test_a_broker_that_is_frozen_costs_a_second_once(valkey: Valkey) -> None:
     ring("default", 1)
     valkey.freeze()

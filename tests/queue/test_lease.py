@@ -194,7 +194,10 @@ def open_connections() -> int:
         files = Path("/proc/self/fd").iterdir()
         return sum(file.exists() and str(file.readlink()) == name for file in files)
     with connection.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()")
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+            " AND backend_type = 'client backend'"  # and not its own, which clean up at times
+        )
         return int(cursor.fetchone()[0])
 
 

@@ -89,7 +89,8 @@ def lose_lease() -> None:
 
 def signal_all(pids: list[int], number: int) -> None:
     for pid in pids:
-        os.kill(pid, number)
+        with suppress(ProcessLookupError):  # a child that has just ended by itself
+            os.kill(pid, number)
 
 
 def freeze(pids: list[int]) -> None:

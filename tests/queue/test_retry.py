@@ -21,6 +21,20 @@ BASE_SECONDS = 30
 FRESH = Tally()
 
 
+def test_work_may_have_a_schedule_of_its_own() -> None:
+    told = Failure(FailureClass.TRANSIENT, "test.failed", "It failed.", waits=(5, 60))
+    found, tally = [], FRESH
+    for _ in range(3):
+        verdict = decide(told, tally, base_seconds=BASE_SECONDS, jitter=1)
+        tally = verdict.tally
+        found.append((verdict.state, verdict.delay_seconds))
+    assert found == [
+        (State.RETRY_WAIT, pytest.approx(6)),
+        (State.RETRY_WAIT, pytest.approx(72)),
+        (State.FAILED, 0.0),
+    ]
+
+
 def failure(failure_class: FailureClass, retry_after: float | None = None) -> Failure:
     return Failure(failure_class, "test.failed", "It failed.", retry_after=retry_after)
 

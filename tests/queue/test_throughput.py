@@ -3,6 +3,7 @@
 import random
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 from django.db import connection
@@ -109,7 +110,7 @@ def test_a_round_leaves_the_rest_to_the_next(
 ) -> None:
     attempts(file, *(ago(hours=number) for number in range(1, 7)))
     moments = iter(range(100))
-    monkeypatch.setattr(throughput.time, "monotonic", lambda: next(moments))
+    monkeypatch.setattr(throughput, "time", SimpleNamespace(monotonic=lambda: next(moments)))
     roll_up()
     assert 0 < total() < 6
     monkeypatch.undo()

@@ -11,7 +11,7 @@ from pytest_django import Settings
 
 from apps.accounts.models import Organization, User
 from apps.audit.models import AuditEntry
-from apps.audit.services import verify_all
+from apps.audit.verifying import verify_all
 from apps.queue import checks, lease, sweep, worker
 from apps.queue.claim import claim
 from apps.queue.handlers import Control, Output, RunStopped

@@ -21,6 +21,7 @@ from tests.operators import staff, superuser, told
 from tests.servers import Valkey
 
 pytestmark = [
+    pytest.mark.once,
     pytest.mark.django_db(transaction=True),
     pytest.mark.usefixtures("default_limits"),
 ]
@@ -67,8 +68,9 @@ def test_counts_of_a_user_are_found_by_address(operator: Client, alice: User) ->
     for _ in range(3):
         check("search", Subject.user(alice.pk))
     who = {"who": "Alice@example.com"}
-    assert row_of(operator, "search", **who).startswith("search user open 20/minute 3 17 60 s")
+    assert row_of(operator, "search", **who).startswith("search user open 20/minute 3 17 1 min")
     assert "LIMIT_SEARCH" in row_of(operator, "search", **who)
+    assert "alice@example.com Limiter Per" in text_of(operator, COUNTS, **who)
     assert row_of(operator, "api", **who).startswith(
         "api user open 20/second 100/minute 1000/hour 0 0 0 20 100 1000"
     )

@@ -11,11 +11,11 @@ import redis
 
 from apps.accounts.models import User
 from apps.audit.models import AuditEntry
+from apps.core import breaker
+from apps.core.breaker import ANSWER_SECONDS, FAILURES, PAUSE_SECONDS, Breaker
 from apps.core.errors import Unavailable
-from apps.ratelimits import redis_store
-from apps.ratelimits.breaker import FAILURES, PAUSE_SECONDS, Breaker
 from apps.ratelimits.decision import headers
-from apps.ratelimits.redis_store import ANSWER_SECONDS, RedisStore
+from apps.ratelimits.redis_store import RedisStore
 from apps.ratelimits.services import check, check_all, peek, refund, reset_limit
 from apps.ratelimits.stores import LimitStore, store
 from apps.ratelimits.subjects import EVERYTHING, Subject
@@ -32,7 +32,7 @@ def _small(settings: Any) -> None:
 
 @pytest.fixture(autouse=True)
 def _as_impatient_as_it_is(_fresh_limits: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redis_store, "ANSWER_SECONDS", ANSWER_SECONDS)
+    monkeypatch.setattr(breaker, "ANSWER_SECONDS", ANSWER_SECONDS)
 
 
 @pytest.fixture
@@ -68,9 +68,23 @@ def timed(work: Callable[[], Any]) -> tuple[Any, float]:
     return work(), time.perf_counter() - start
 
 
+def waits_past_a_pause(work: Callable[[], Any]) -> list[float]:
+    """Calls `work` until a probe has been made; returns how long each call took, in seconds."""
+    end, waits = time.monotonic() + PAUSE_SECONDS + 0.3, []
+    while time.monotonic() < end:
+        waits.append(timed(work)[1])
+        time.sleep(0.005)  # as requests come, and not as fast as one thread can
+    return waits
+
+
+def nine_of_ten(waits: list[float]) -> float:
+    """What nine of ten waits do not exceed: the slowest say what else the machine did."""
+    return sorted(waits)[len(waits) * 9 // 10]
+
+
 def state_changes(caplog: pytest.LogCaptureFixture) -> list[str]:
     lines = [
-        each.getMessage() for each in caplog.records if each.name.startswith("apps.ratelimits")
+        each.getMessage() for each in caplog.records if each.getMessage().startswith("limits: ")
     ]
     return [line.partition(" (")[0] for line in lines]
 
@@ -111,15 +125,9 @@ def test_one_request_waits_and_not_for_long(
     assert decision.source == "memory"
     assert seconds <= FIRST_SECONDS
     # Longer than a pause: probes keep nobody waiting either.
-    end = time.monotonic() + PAUSE_SECONDS + 0.3
-    waits = []
-    while time.monotonic() < end:
-        waits.append(timed(lambda: check("search", ALICE))[1])
-        time.sleep(0.005)
-    waits.sort()
-    # But for the one beside which a probe starts, and the one or two that read the rules anew.
-    assert waits[-4] <= NEXT_SECONDS
-    assert waits[-1] <= 0.1
+    waits = waits_past_a_pause(lambda: check("search", ALICE))
+    assert nine_of_ten(waits) <= NEXT_SECONDS
+    assert max(waits) <= 0.1  # whoever asks a frozen Redis waits for ANSWER_SECONDS
 
 
 def test_what_takes_no_writes_is_not_back(valkey: Valkey, request: pytest.FixtureRequest) -> None:
@@ -209,7 +217,13 @@ def test_one_probe_at_a_time_and_one_line_for_each_change(
         if not is_there:
             raise OSError
 
-    breaker = Breaker(probe, clock=lambda: now, spawn=lambda work: work())
+    breaker = Breaker(
+        probe,
+        name="limits",
+        meanwhile="counted here",
+        clock=lambda: now,
+        spawn=lambda work: work(),
+    )
     assert breaker.is_closed()
     for _ in range(3):
         breaker.trip(OSError("gone"))

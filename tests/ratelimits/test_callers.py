@@ -17,7 +17,7 @@ from tests.jobs.forms import accepted, files_of, part, post, refusal
 from tests.ratelimits.commands import commands_counted
 from tests.servers import Valkey
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.once]
 
 JOBS = "/api/batch/jobs"
 LIMITS = "/api/rate-limits"
@@ -76,7 +76,6 @@ def test_the_sixth_is_refused_and_says_when_to_come_back(five: None, alice_api: 
     assert problem["request_id"] == answer["X-Request-ID"]
 
 
-@pytest.mark.once
 def test_who_waits_as_told_passes_and_not_a_second_earlier(
     settings: Any, alice_api: APIClient
 ) -> None:
@@ -285,7 +284,6 @@ def test_the_limits_are_in_the_schema_and_on_a_page(alice: User, client_for: Cli
 # --- while Redis is away ------------------------------------------------------------------------
 
 
-@pytest.mark.once
 def test_requests_pass_and_are_counted_while_redis_is_away(
     five: None, valkey: Valkey, alice_api: APIClient
 ) -> None:

@@ -20,6 +20,7 @@ from apps.ratelimits.subjects import Subject
 from tests.servers import Valkey
 
 pytestmark = [
+    pytest.mark.once,
     pytest.mark.django_db(transaction=True),
     pytest.mark.usefixtures("default_limits"),
 ]

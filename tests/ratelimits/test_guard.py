@@ -10,9 +10,10 @@ from django.core.cache import caches
 from django.test import Client
 
 from apps.accounts.models import User
-from apps.ratelimits import redis_store
+from apps.core import breaker
+from apps.core.breaker import ANSWER_SECONDS
 from apps.ratelimits.checks import check_limits
-from apps.ratelimits.redis_store import ANSWER_SECONDS, PREFIX
+from apps.ratelimits.redis_store import PREFIX
 from tests.conftest import ClientFor
 from tests.ratelimits.commands import commands_counted
 from tests.servers import Valkey
@@ -30,7 +31,7 @@ def _few(settings: Any) -> None:
 
 @pytest.fixture(autouse=True)
 def _as_impatient_as_it_is(_fresh_limits: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redis_store, "ANSWER_SECONDS", ANSWER_SECONDS)
+    monkeypatch.setattr(breaker, "ANSWER_SECONDS", ANSWER_SECONDS)
 
 
 @pytest.fixture(autouse=True)

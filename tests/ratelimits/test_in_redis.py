@@ -92,6 +92,7 @@ def test_who_hammers_costs_nothing_for_a_second(client: redis.Redis, settings: A
     assert seen == ["EVALSHA"]
 
 
+@pytest.mark.alone  # it measures
 def test_after_the_wait_that_was_told_it_passes(settings: Any) -> None:
     """And not a moment before: also for who was refused from memory meanwhile."""
     settings.LIMIT_SEARCH = "1/s"

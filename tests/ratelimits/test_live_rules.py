@@ -60,6 +60,7 @@ def test_a_rule_is_in_force_within_two_seconds(manage: Manage, alice: User, paus
     seen(processes, "100000 passes", seconds=2)
 
 
+@pytest.mark.alone  # it measures
 def test_a_reset_is_in_force_within_one_second(manage: Manage, alice: User) -> None:
     processes = started(manage, alice, pause=0.05)
     add_rule(by=alice, user=alice, limiter="search", windows="60/h", reason="a test")

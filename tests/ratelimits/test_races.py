@@ -22,7 +22,8 @@ def test_of_2400_requests_of_8_processes_exactly_the_limit_passes(valkey: Valkey
 
 
 def test_a_throttle_that_reads_then_writes_lets_more_pass(valkey: Valkey) -> None:
-    assert race(throttle) > LIMIT * 1.5
+    """In one of several races: whether two meet between reading and writing is chance."""
+    assert any(race(throttle) > LIMIT * 1.5 for _ in range(10))
 
 
 BURST = 40

@@ -10,8 +10,9 @@ import redis
 from django.utils import timezone
 
 from apps.accounts.models import User
+from apps.core.spans import SPANS
 from apps.ratelimits import statistics
-from apps.ratelimits.admin.charts import SPANS, charts
+from apps.ratelimits.admin.charts import charts
 from apps.ratelimits.models import LimitHour, Offender, RateLimitRule
 from apps.ratelimits.redis_store import statistics_key
 from apps.ratelimits.rules import add_rule

@@ -25,6 +25,8 @@ from tests.conftest import ClientFor
 from tests.jobs.forms import accepted, field, part
 from tests.jobs.runs import fail_next, read_next
 
+pytestmark = pytest.mark.once
+
 OVERVIEW = {"HX-Request": "true", "HX-Target": "overview"}
 
 
@@ -155,6 +157,13 @@ def test_a_failed_job_without_its_files_still_shows(alices: Client, acme: Organi
     assert "The job page says why." in page(alices)
 
 
+def test_a_job_that_had_nothing_to_run_took_no_time(alices: Client, acme: Organization) -> None:
+    submit(acme, "one")
+    read_next()
+    BatchJob.objects.update(started_at=None)  # as for one with nothing but files read before
+    assert ">1 file</span>" in page(alices)
+
+
 def test_a_new_organization_is_invited(
     alices: Client, acme: Organization, bob: User, client_for: ClientFor
 ) -> None:
@@ -253,6 +262,6 @@ def test_the_number_of_queries_does_not_grow(alices: Client, acme: Organization)
     for _ in range(9):
         one_of_each()
         BatchFile.objects.unfinished().update(is_held=True)  # the next one's turn
-    assert queries() == of_one <= 15
+    assert queries() == of_one <= 16
     html = page(alices)
     assert [len(shown(html, each)) for each in ("running", "failed", "new")] == [6, 6, 6]

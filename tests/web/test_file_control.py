@@ -26,6 +26,8 @@ from tests.jobs.runs import fail_next, read_next
 from tests.operators import page_of, superuser
 from tests.web.file_pages import only_file, shown, words
 
+pytestmark = pytest.mark.once
+
 PASSWORD = "open\\<sesame>"
 """It is quoted with two backslashes."""
 HTMX = {"HX-Request": "true"}
@@ -269,7 +271,7 @@ def test_attempts_tell_their_worker_and_where_it_runs(alice_web: Client, failed:
 def test_a_traceback_is_folded_and_hides_the_password(alice_web: Client, failed: BatchFile) -> None:
     assert "sesame" in FileAttempt.objects.get().traceback, "the page hides it, whoever wrote it"
     page = shown(alice_web, failed)
-    assert "<summary>Traceback</summary>" in page
+    assert '<summary>Traceback<span class="visually-hidden"> of attempt 1</span></summary>' in page
     assert "cannot open with &#x27;***&#x27; &lt;here&gt; nor *** &lt;there&gt;" in page
     assert "sesame" not in page
     in_admin = superuser().get(page_of(FileAttempt.objects.get())).content.decode()
@@ -287,7 +289,7 @@ def test_tracebacks_are_for_those_who_may_change_the_job(
         assert "It failed." in page
         assert "Traceback" not in page
     BatchJob.objects.update(created_by=carol)
-    assert "<summary>Traceback</summary>" in shown(client_for(carol), failed)
+    assert "<summary>Traceback<" in shown(client_for(carol), failed)
 
 
 def test_tracebacks_are_not_in_what_the_api_tells(failed: BatchFile, alice_api: APIClient) -> None:

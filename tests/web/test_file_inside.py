@@ -19,6 +19,8 @@ from tests.jobs.forms import SAMPLES, accepted, part
 from tests.jobs.runs import fail_next, read_next
 from tests.web.file_pages import document, read_pages, shown, words
 
+pytestmark = pytest.mark.once
+
 
 def sent(api: APIClient, sample: str) -> None:
     accepted(api, part((SAMPLES / sample).read_bytes(), sample))
@@ -114,7 +116,6 @@ def test_large_tables_are_cut_and_say_so(alice_web: Client, acme: Organization) 
     assert "…and 1 more table: download JSON" in told
 
 
-@pytest.mark.once
 @pytest.mark.parametrize(
     ("table", "expected"),
     [

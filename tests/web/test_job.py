@@ -19,17 +19,19 @@ from apps.accounts.models import Organization, User
 from apps.core.errors import NotFound
 from apps.jobs.handler import BatchFileHandler
 from apps.jobs.models import BatchFile, BatchJob
+from apps.jobs.naming import job_title
 from apps.jobs.services import cancel_job, delete_job
 from apps.queue.models import WorkerNode
 from apps.queue.retry import FailureClass
 from apps.queue.settle import fail
-from apps.web import words
 from apps.web.job_page import JobPage
 from tests.batches import SOMEBODY, claimed, failure_of, owner_of, submit
 from tests.conftest import ClientFor
 from tests.jobs.forms import accepted, field, part
 from tests.jobs.runs import fail_next, read_next
 from tests.web.job_pages import html_of, shown, state_of, text_of, url
+
+pytestmark = pytest.mark.once
 
 HTMX = {"HX-Request": "true"}
 
@@ -83,6 +85,16 @@ def test_a_job_that_is_next_in_line_while_nobody_works(browser: Client, acme: Or
     assert "No worker is running. The files are safe and start as soon as one does." in told
 
 
+def test_a_job_has_no_place_in_line_while_batches_are_off(
+    browser: Client, acme: Organization, settings: Any
+) -> None:
+    job = submit(acme, "text")
+    settings.ENABLE_BATCH = False
+    told = text_of(shown(browser, job))
+    assert "next in line" not in told
+    assert "switched batches off" in told
+
+
 def test_a_job_whose_files_all_wait_elsewhere_says_nothing_of_a_place(
     browser: Client, acme: Organization
 ) -> None:
@@ -129,7 +141,7 @@ def test_a_job_that_succeeded(browser: Client, alice_api: APIClient) -> None:
     read_next("one two three")
     html = shown(browser, job)
     told = text_of(html)
-    assert "<title>May &amp; June - Docmill</title>" in html
+    assert "<title>(1) May &amp; June - Docmill</title>" in html
     assert "high priority" in told
     assert "1 of 1 done 1 succeeded took under 1 s" in told
     assert 'id="news">Job finished: 1 succeeded.</p>' in html
@@ -226,11 +238,10 @@ def test_names_are_text_never_markup(browser: Client, alice_api: APIClient) -> N
     assert all(name in html for name in names[1:])
 
 
-@pytest.mark.once
 def test_what_a_job_is_called() -> None:
-    assert words.job_title("May", "a.pdf", 3) == "May"
-    assert words.job_title("", "a.pdf", 1) == "a.pdf"
-    assert words.job_title("", "a.pdf", 12) == "a.pdf and 11 more"
+    assert job_title("May", "a.pdf", 3) == "May"
+    assert job_title("", "a.pdf", 1) == "a.pdf"
+    assert job_title("", "a.pdf", 12) == "a.pdf and 11 more"
 
 
 # --- files by state -----------------------------------------------------------------------------
@@ -360,6 +371,6 @@ def test_the_number_of_queries_does_not_grow(browser: Client, acme: Organization
         fail_next()
     claimed()
     assert state_of(one) == "succeeded"
-    assert queries_of(lambda: browser.get(url(many)), 200) <= 8
+    assert queries_of(lambda: browser.get(url(many)), 200) <= 10
     address = poll_url(shown(browser, many))
     assert queries_of(lambda: ask(browser, address), 204) == 4  # session, user, membership, job

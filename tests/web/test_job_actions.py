@@ -19,6 +19,8 @@ from tests.conftest import ClientFor
 from tests.jobs.runs import fail_next, read_next
 from tests.web.job_pages import html_of, shown, state_of, text_of, url
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture
 def browser(alice: User, client_for: ClientFor) -> Client:

@@ -20,6 +20,8 @@ from tests.jobs.runs import fail_next, read_next
 from tests.operators import operator_in
 from tests.web.job_pages import html_of, shown, state_of, text_of, url
 
+pytestmark = pytest.mark.once
+
 
 def messages_of(answer: Any) -> list[str]:
     return [str(message) for message in answer.context["messages"]]

@@ -70,8 +70,32 @@ def test_lists_in_a_sentence(parts: list[str], told: str) -> None:
         ({}, "no files"),
         ({"total": 3, "succeeded": 0}, "no files"),
         ({"total": 10, "failed": 1, "succeeded": 9}, "9 succeeded, 1 failed"),
+        (
+            {"duplicate": 3, "failed": 1, "succeeded": 8},
+            "8 succeeded, 3 of them read before, 1 failed",
+        ),
         ({"retry_wait": 2, "queued": 1}, "1 queued, 2 waiting to retry"),
     ],
 )
 def test_a_jobs_outcome(counts: dict[str, int], told: str) -> None:
     assert words.outcome(counts) == told
+
+
+def test_operations_are_called_as_where_they_are_chosen() -> None:
+    assert [words.operation(each) for each in ("extract", "ocr", "own")] == [
+        "Read text",
+        "OCR",
+        "Own",
+    ]
+
+
+def test_what_a_program_wrote_down() -> None:
+    written: list[tuple[object, str]] = [
+        (None, "none"),
+        ([], "none"),
+        (True, "yes"),
+        (0, "0"),
+        (["job.failed", "job.partial"], "job.failed, job.partial"),
+        ("owner", "owner"),
+    ]
+    assert [words.told(value) for value, _ in written] == [text for _, text in written]

@@ -13,6 +13,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 
+from apps.accounts.admin.recording import Recorded
 from apps.accounts.models import ApiKey, Membership, Organization
 from apps.core.admin import (
     COUNT_LIMIT,
@@ -24,7 +25,7 @@ LISTED = 50
 """Rows that go with what is deleted and are named one by one."""
 
 
-class KeptWhileOwning(Listing):
+class KeptWhileOwning(Recorded, Listing):
     """Rows that are deleted one at a time, and only when nothing is lost that nobody named."""
 
     def hindrances(self, obj: Any) -> list[str]:

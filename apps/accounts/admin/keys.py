@@ -6,10 +6,11 @@
 from django.contrib import admin
 from django.utils.safestring import SafeString
 
+from apps.accounts.actor import Actor
 from apps.accounts.admin.organizations import OrganizationFilter
 from apps.accounts.models import ApiKey, User
 from apps.accounts.roles import Role
-from apps.accounts.services import revoke_api_key
+from apps.accounts.services import revoke_key
 from apps.core.admin import (
     LinkedFilter,
     link_to,
@@ -18,8 +19,8 @@ from apps.core.admin import (
 from apps.core.admin_actions import ServiceAction, ServiceAdmin, Skipped
 
 
-def _revoke(_user: User, key: ApiKey) -> None:
-    if not revoke_api_key(key=key):
+def _revoke(user: User, key: ApiKey) -> None:
+    if not revoke_key(actor=Actor.operator(user, key.organization), key=key):
         raise Skipped("It was revoked before.")
 
 

@@ -17,6 +17,7 @@ from django.utils.safestring import SafeString
 from apps.accounts.admin.deleting import KeptWhileOwning, lists_of, owned_by, related
 from apps.accounts.models import ApiKey, Membership, Organization, User
 from apps.accounts.roles import Role
+from apps.accounts.services.members import hand_over
 from apps.core.admin import (
     MAX_TERM,
     LinkedFilter,
@@ -25,6 +26,7 @@ from apps.core.admin import (
     link_to,
     one_of,
 )
+from apps.core.events import tell
 
 
 class PersonField(ModelChoiceField):
@@ -112,7 +114,7 @@ class OrganizationFilter(TextFilter):
 
 @admin.register(Organization)
 class OrganizationAdmin(KeptWhileOwning):
-    list_display = ("name", "id", "personal_of", "created_at")
+    list_display = ("name", "id", "personal_of", "created_at", "closed_at")
     list_select_related = ("personal_of",)
     list_filter = (("personal_of", admin.EmptyFieldListFilter),)
     search_fields = ("name",)
@@ -122,7 +124,7 @@ class OrganizationAdmin(KeptWhileOwning):
         "An organization's id or its start, a member's whole e-mail address, or a part of its name."
     )
     ordering = ("name",)
-    readonly_fields = ("id", "personal_of", "created_at", "belongings")
+    readonly_fields = ("id", "personal_of", "created_at", "closed_at", "belongings")
     inlines = (MembershipInline,)
 
     def hindrances(self, obj: Organization) -> list[str]:
@@ -138,6 +140,14 @@ class OrganizationAdmin(KeptWhileOwning):
         return lists_of(
             *filter(admin.site.is_registered, owned), ApiKey, organization=organization.pk
         )
+
+    def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
+        super().save_formset(request, form, formset, change)
+        assert isinstance(request.user, User)
+        for membership in formset.deleted_objects:
+            hand_over(membership, by=request.user)
+        for membership in formset.new_objects:
+            tell("member_added", membership=membership)
 
 
 @admin.register(Membership)

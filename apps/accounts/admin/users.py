@@ -18,9 +18,11 @@ from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 
 from apps.accounts.admin.deleting import KeptWhileOwning, bounded, lists_of, owned_by, related
+from apps.accounts.admin.recording import Recorded
 from apps.accounts.models import ApiKey, Membership, Organization, User
 from apps.accounts.roles import Role
 from apps.accounts.services import register_user
+from apps.accounts.services.members import hand_over
 from apps.core.admin import Listing, link_to
 
 AS_CHECKBOXES: Any = {ManyToManyField: {"widget": CheckboxSelectMultiple}}
@@ -118,6 +120,13 @@ class UserAdmin(KeptWhileOwning, StockUserAdmin):
         listed = (lists_of(Membership, ApiKey, user__id__exact=user.pk), *made)
         return format_html_join(", ", "{}", ((each,) for each in listed))
 
+    def delete_model(self, request: HttpRequest, obj: User) -> None:
+        assert isinstance(request.user, User)
+        memberships = obj.memberships.select_related("user", "organization")
+        for membership in memberships.order_by("organization_id"):
+            hand_over(membership, by=request.user)
+        super().delete_model(request, obj)
+
     def render_delete_form(self, request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
         rows = (
             (model, bounded(model._default_manager.filter(**{field: context["object"]})))
@@ -135,7 +144,7 @@ admin.site.unregister(Group)
 
 
 @admin.register(Group)
-class GroupAdmin(Listing, StockGroupAdmin):
+class GroupAdmin(Recorded, Listing, StockGroupAdmin):
     """Django's own, with permissions that can be ticked without a script. What a group gives is a
     right of its members, so only superusers change it."""
 

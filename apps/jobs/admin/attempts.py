@@ -105,7 +105,7 @@ class FileAttemptAdmin(ReadOnly):
         ("When", {"fields": ("started_at", "ended_at", "took")}),
         ("Used", {"fields": ("memory", "processor_time")}),
         ("Traceback", {"fields": ("traceback_shown",)}),
-        ("Queue", {"fields": ("lane", "worker", "worker_id", "lease_token")}),
+        ("Queue", {"fields": ("lane", "worker", "worker_id", "lease_token", "request_id")}),
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
@@ -143,6 +143,10 @@ class FileAttemptAdmin(ReadOnly):
     @admin.display(description="file")
     def file_link(self, attempt: FileAttempt) -> SafeString | str:
         return link_to(attempt.row)
+
+    @admin.display(description="request id")
+    def request_id(self, attempt: FileAttempt) -> str:
+        return str(attempt.row.request_id) or "-"
 
     @admin.display(description="job")
     def job_link(self, attempt: FileAttempt) -> SafeString | str:

@@ -96,6 +96,7 @@ class BatchFileAdmin(BulkAdmin):
                     "flags",
                     "run",
                     ("failures", "crashes", "losses"),
+                    "request_id",
                     "worker_id",
                     "lease_token",
                     "lease_expires_at",

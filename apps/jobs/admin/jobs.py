@@ -81,7 +81,7 @@ class BatchJobAdmin(BulkAdmin):
             {"fields": ("paused_shown", "pause_reason", "paused_at", "is_kept", "discarded_at")},
         ),
         ("Ends", {"fields": ("completions_shown",)}),
-        ("Inside", {"fields": ("run", "revision")}),
+        ("Inside", {"fields": ("run", "revision", "request_id")}),
     )
     service_actions = actions_of(JOB_VERBS)
     bulk_of = "jobs"

@@ -11,9 +11,17 @@ from rest_framework.views import APIView
 from apps.accounts.actor import Actor
 from apps.core.browsable import Offer
 from apps.core.filters import refuse_unknown_parameters
+from apps.core.schema import refuses
 from apps.jobs.api import offers
 from apps.jobs.api.serializers import JobSerializer, ReasonSerializer
 from apps.jobs.changes import Change, read_change, read_reason
+from apps.jobs.errors import (
+    BatchesOff,
+    JobFinished,
+    JobUnfinished,
+    NothingToDiscard,
+    NothingToRetry,
+)
 from apps.jobs.models import BatchJob
 from apps.jobs.reading import job_of
 from apps.jobs.services import (
@@ -51,6 +59,7 @@ class JobCancel(APIView):
         return offers.of_doing(request, self.kwargs["job_id"], offers.cancel)
 
     @extend_schema(operation_id="job_cancel", request=None, responses=JobSerializer)
+    @refuses(JobFinished)
     def post(self, request: Request, job_id: UUID) -> Response:
         refuse_unknown_parameters(request)
         actor = Actor.of_request(request)
@@ -74,6 +83,7 @@ class JobPause(APIView):
         return offers.of_doing(request, self.kwargs["job_id"], offers.pause_with_reason)
 
     @extend_schema(operation_id="job_pause", request=ReasonSerializer, responses=JobSerializer)
+    @refuses(JobFinished)
     def post(self, request: Request, job_id: UUID) -> Response:
         refuse_unknown_parameters(request)
         actor = Actor.of_request(request)
@@ -99,6 +109,7 @@ class JobResume(APIView):
         return offers.of_doing(request, self.kwargs["job_id"], offers.resume)
 
     @extend_schema(operation_id="job_resume", request=None, responses=JobSerializer)
+    @refuses(JobFinished)
     def post(self, request: Request, job_id: UUID) -> Response:
         refuse_unknown_parameters(request)
         actor = Actor.of_request(request)
@@ -120,6 +131,7 @@ class JobRetry(APIView):
         return offers.of_doing(request, self.kwargs["job_id"], offers.retry)
 
     @extend_schema(operation_id="job_retry", request=None, responses=JobSerializer)
+    @refuses(BatchesOff, JobUnfinished, NothingToRetry)
     def post(self, request: Request, job_id: UUID) -> Response:
         refuse_unknown_parameters(request)
         actor = Actor.of_request(request)
@@ -142,6 +154,7 @@ class JobRequeue(APIView):
         return offers.of_doing(request, self.kwargs["job_id"], offers.requeue)
 
     @extend_schema(operation_id="job_requeue", request=None, responses=JobSerializer)
+    @refuses(BatchesOff, JobUnfinished, NothingToRetry)
     def post(self, request: Request, job_id: UUID) -> Response:
         refuse_unknown_parameters(request)
         actor = Actor.of_request(request)
@@ -163,6 +176,7 @@ class JobDiscard(APIView):
         return offers.of_doing(request, self.kwargs["job_id"], offers.discard)
 
     @extend_schema(operation_id="job_discard", request=None, responses=JobSerializer)
+    @refuses(JobUnfinished, NothingToDiscard)
     def post(self, request: Request, job_id: UUID) -> Response:
         refuse_unknown_parameters(request)
         actor = Actor.of_request(request)

@@ -11,9 +11,11 @@ from rest_framework.views import APIView
 from apps.accounts.actor import Actor
 from apps.core.browsable import Offer
 from apps.core.filters import refuse_unknown_parameters
+from apps.core.schema import refuses
 from apps.jobs.api import offers
 from apps.jobs.api.serializers import FileDetailSerializer, ReasonSerializer
 from apps.jobs.changes import read_reason
+from apps.jobs.errors import BatchesOff, FileRunning, JobFinished, JobUnfinished, NothingToRetry
 from apps.jobs.models import BatchFile, BatchJob
 from apps.jobs.reading import file_of
 from apps.jobs.services import cancel_job, pause_job, requeue_job, resume_job, retry_job
@@ -47,6 +49,7 @@ class FileCancel(APIView):
         return offers.of_doing_to_file(request, self.kwargs["file_id"], offers.cancel_file)
 
     @extend_schema(operation_id="file_cancel", request=None, responses=FileDetailSerializer)
+    @refuses(JobFinished)
     def post(self, request: Request, file_id: UUID) -> Response:
         return _done(request, file_id, cancel_job)
 
@@ -72,6 +75,7 @@ class FilePause(APIView):
     @extend_schema(
         operation_id="file_pause", request=ReasonSerializer, responses=FileDetailSerializer
     )
+    @refuses(JobFinished, FileRunning)
     def post(self, request: Request, file_id: UUID) -> Response:
         refuse_unknown_parameters(request)
         actor = Actor.of_request(request)
@@ -96,6 +100,7 @@ class FileResume(APIView):
         return offers.of_doing_to_file(request, self.kwargs["file_id"], offers.resume_file)
 
     @extend_schema(operation_id="file_resume", request=None, responses=FileDetailSerializer)
+    @refuses(JobFinished)
     def post(self, request: Request, file_id: UUID) -> Response:
         return _done(request, file_id, resume_job)
 
@@ -115,6 +120,7 @@ class FileRetry(APIView):
         return offers.of_doing_to_file(request, self.kwargs["file_id"], offers.retry_file)
 
     @extend_schema(operation_id="file_retry", request=None, responses=FileDetailSerializer)
+    @refuses(BatchesOff, JobUnfinished, NothingToRetry)
     def post(self, request: Request, file_id: UUID) -> Response:
         return _done(request, file_id, retry_job)
 
@@ -135,5 +141,6 @@ class FileRequeue(APIView):
         return offers.of_doing_to_file(request, self.kwargs["file_id"], offers.requeue_file)
 
     @extend_schema(operation_id="file_requeue", request=None, responses=FileDetailSerializer)
+    @refuses(BatchesOff, JobUnfinished, NothingToRetry)
     def post(self, request: Request, file_id: UUID) -> Response:
         return _done(request, file_id, requeue_job)

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import PurePath
 from uuid import UUID
 
-from django.http import FileResponse, HttpResponse
+from django.http import FileResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
@@ -14,17 +14,22 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.accounts.actor import Actor
+from apps.caching.cache import BYPASS
+from apps.caching.http import HEADER, respond
 from apps.core.browsable import Offer
 from apps.core.errors import NotFound
 from apps.core.filters import refuse_unknown_parameters
 from apps.core.negotiation import OneMediaType
+from apps.core.schema import CONDITIONAL, refuses
 from apps.jobs import results, storage
 from apps.jobs.api import offers
 from apps.jobs.api.control import change_in
 from apps.jobs.api.file_control import shown
+from apps.jobs.api.linking import LINKED, linked
 from apps.jobs.api.serializers import FileChangeSerializer, FileDetailSerializer
-from apps.jobs.errors import NoResult
-from apps.jobs.models import BatchFile, FileResult
+from apps.jobs.api.streaming import begun
+from apps.jobs.errors import JobFinished, NoResult, StorageFull, StorageUnavailable
+from apps.jobs.models import BatchFile, Blob, FileResult
 from apps.jobs.reading import file_of
 from apps.jobs.services import prioritize_job
 
@@ -49,6 +54,20 @@ def _finding_bytes() -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         raise NotFound("The bytes of this file are not in storage any more.") from error
+
+
+def _to_be_saved(request: Request, blob: Blob, *, name: str, media_type: str) -> HttpResponseBase:
+    """The bytes, or where they are."""
+    elsewhere = linked(
+        request, blob, name=name, media_type=media_type, etag=f'"{blob.sha256}"', headers=UNTRUSTED
+    )
+    if elsewhere is not None:
+        return elsewhere
+    with _finding_bytes():
+        content = storage.open_bytes(blob)
+    return FileResponse(
+        content, as_attachment=True, filename=name, content_type=media_type, headers=UNTRUSTED
+    )
 
 
 class FileDetail(APIView):
@@ -77,6 +96,7 @@ class FileDetail(APIView):
     @extend_schema(
         operation_id="file_change", request=FileChangeSerializer, responses=FileDetailSerializer
     )
+    @refuses(JobFinished)
     def patch(self, request: Request, file_id: UUID) -> Response:
         """Change a file's priority."""
         refuse_unknown_parameters(request)
@@ -94,20 +114,29 @@ class FileText(APIView):
 
         curl -H "Authorization: Bearer $KEY" $DOCMILL/api/batch/files/$FILE/text
 
-    Plain, in UTF-8. What was read before a file failed is there as well.
+    Plain, in UTF-8. What was read before a file failed is there as well. With If-None-Match and the
+    ETag of an earlier answer it is 304 where the text is the same; very large ones have no ETag.
     """
 
     name = "Text of a file"
     limiters = ("api",)
     content_negotiation_class = OneMediaType
 
-    @extend_schema(operation_id="file_text", responses={(200, "text/plain"): OpenApiTypes.STR})
-    def get(self, request: Request, file_id: UUID) -> HttpResponse:
+    @extend_schema(
+        operation_id="file_text", responses={(200, "text/plain"): OpenApiTypes.STR, 304: None}
+    )
+    @refuses(NoResult, StorageFull, StorageUnavailable, *CONDITIONAL)
+    def get(self, request: Request, file_id: UUID) -> HttpResponseBase:
         refuse_unknown_parameters(request)
         result = _result_of(file_of(Actor.of_request(request), file_id))
+        media_type = "text/plain; charset=utf-8"
         with _finding_bytes():
-            text = results.extraction(result)["text"]
-        return HttpResponse(text, content_type="text/plain; charset=utf-8", headers=UNTRUSTED)
+            outcome = results.text(result)
+            if outcome is not None:
+                return respond(request, outcome, content_type=media_type, headers=UNTRUSTED)
+            pieces = begun(results.text_in_pieces(result))
+        headers = {**UNTRUSTED, HEADER: BYPASS}
+        return StreamingHttpResponse(pieces, content_type=media_type, headers=headers)
 
 
 class FileExtraction(APIView):
@@ -115,28 +144,35 @@ class FileExtraction(APIView):
 
         curl -H "Authorization: Bearer $KEY" $DOCMILL/api/batch/files/$FILE/result
 
-    The text by page, metadata, and warnings.
+    The text by page, metadata, and warnings. With If-None-Match and the ETag of an earlier answer
+    it is 304 where they are the same; very large ones have no ETag.
     """
 
     name = "Extraction of a file"
     limiters = ("api",)
     content_negotiation_class = OneMediaType
 
-    @extend_schema(operation_id="file_result", responses={200: OpenApiTypes.OBJECT})
+    @extend_schema(operation_id="file_result", responses={200: OpenApiTypes.OBJECT, 304: None})
+    @refuses(NoResult, StorageUnavailable, *CONDITIONAL)
     def get(self, request: Request, file_id: UUID) -> HttpResponseBase:
         refuse_unknown_parameters(request)
-        blob = _result_of(file_of(Actor.of_request(request), file_id)).content
+        result = _result_of(file_of(Actor.of_request(request), file_id))
         with _finding_bytes():
-            content = storage.path_of(blob).open("rb")
-        return FileResponse(content, content_type="application/json", headers=UNTRUSTED)
+            outcome = results.stored(result)
+            if outcome is not None:
+                return respond(request, outcome, content_type="application/json", headers=UNTRUSTED)
+            content = storage.open_bytes(result.content)
+        headers = {**UNTRUSTED, HEADER: BYPASS}
+        return FileResponse(content, content_type="application/json", headers=headers)
 
 
 class FileContent(APIView):
     """The bytes of a file as they were submitted.
 
-        curl -OJ -H "Authorization: Bearer $KEY" $DOCMILL/api/batch/files/$FILE/content
+        curl -LOJ -H "Authorization: Bearer $KEY" $DOCMILL/api/batch/files/$FILE/content
 
-    Always to be saved, never to be opened in a browser: a stranger may have made them.
+    Always to be saved, never to be opened in a browser: a stranger may have made them. 302 where
+    they lie in a bucket, with a link that is good for minutes.
     """
 
     name = "Bytes of a file"
@@ -145,28 +181,23 @@ class FileContent(APIView):
 
     @extend_schema(
         operation_id="file_content",
-        responses={(200, "*/*"): OpenApiTypes.BINARY},
+        responses={(200, "*/*"): OpenApiTypes.BINARY, **LINKED},
     )
+    @refuses(StorageUnavailable, *CONDITIONAL)
     def get(self, request: Request, file_id: UUID) -> HttpResponseBase:
         refuse_unknown_parameters(request)
         file = file_of(Actor.of_request(request), file_id)
         if file.content is None:
             raise NotFound("The bytes of this file were not kept: it was rejected.")
-        with _finding_bytes():
-            content = storage.path_of(file.content).open("rb")
-        return FileResponse(
-            content,
-            as_attachment=True,
-            filename=file.name.rpartition("/")[2],
-            content_type=file.content_type,
-            headers=UNTRUSTED,
+        return _to_be_saved(
+            request, file.content, name=file.name.rpartition("/")[2], media_type=file.content_type
         )
 
 
 class FileSearchable(APIView):
     """A PDF of a file with the recognized text laid unseen over its pictures.
 
-        curl -OJ -H "Authorization: Bearer $KEY" $DOCMILL/api/batch/files/$FILE/searchable
+        curl -LOJ -H "Authorization: Bearer $KEY" $DOCMILL/api/batch/files/$FILE/searchable
 
     There is one where SEARCHABLE_PDF is set and a page was read by OCR. Always to be saved.
     """
@@ -177,20 +208,14 @@ class FileSearchable(APIView):
 
     @extend_schema(
         operation_id="file_searchable",
-        responses={(200, "application/pdf"): OpenApiTypes.BINARY},
+        responses={(200, "application/pdf"): OpenApiTypes.BINARY, **LINKED},
     )
+    @refuses(NoResult, StorageUnavailable, *CONDITIONAL)
     def get(self, request: Request, file_id: UUID) -> HttpResponseBase:
         refuse_unknown_parameters(request)
         file = file_of(Actor.of_request(request), file_id)
         blob = _result_of(file).searchable
         if blob is None:
             raise NoResult("No searchable PDF was made of this file.")
-        with _finding_bytes():
-            content = storage.path_of(blob).open("rb")
-        return FileResponse(
-            content,
-            as_attachment=True,
-            filename=f"{PurePath(file.name).stem}.searchable.pdf",
-            content_type="application/pdf",
-            headers=UNTRUSTED,
-        )
+        name = f"{PurePath(file.name).stem}.searchable.pdf"
+        return _to_be_saved(request, blob, name=name, media_type="application/pdf")

@@ -1,14 +1,11 @@
-"""Jobs: list, read, change, delete, and their results as one stream."""
+"""Jobs: list, read, change and delete."""
 
-from typing import Any
 from uuid import UUID
 
 import django_filters
 from django.db import transaction
 from django.db.models import QuerySet
 from django.forms import CheckboxSelectMultiple
-from django.http import StreamingHttpResponse
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import generics, status
 from rest_framework.request import Request
@@ -18,12 +15,13 @@ from rest_framework.views import APIView
 from apps.accounts.actor import Actor
 from apps.core.browsable import Offer
 from apps.core.filters import MomentFilter, refuse_unknown_parameters
-from apps.core.negotiation import OneMediaType
 from apps.core.pagination import CursorPagination
-from apps.jobs import results
+from apps.core.schema import refuses
 from apps.jobs.api import offers
 from apps.jobs.api.control import change_in, shown
 from apps.jobs.api.serializers import FileSerializer, JobChangeSerializer, JobSerializer
+from apps.jobs.errors import JobFinished, JobUnfinished
+from apps.jobs.formats import FORMATS
 from apps.jobs.models import BatchFile, BatchJob
 from apps.jobs.reading import job_of
 from apps.jobs.services import delete_job, keep_job, prioritize_job
@@ -123,8 +121,7 @@ class JobDetail(APIView):
     limiters = ("api",)
     below = (
         ("job-files", "Its files, in the order of submission."),
-        ("job-results-ndjson", "All results, one line of JSON for each file."),
-        ("job-results-zip", "All results as a ZIP."),
+        *((f"job-results-{name}", each.about) for name, each in FORMATS.items()),
     )
 
     def offers(self, request: Request) -> list[Offer]:
@@ -136,6 +133,7 @@ class JobDetail(APIView):
         return shown(request, job_of(Actor.of_request(request), job_id))
 
     @extend_schema(operation_id="job_change", request=JobChangeSerializer, responses=JobSerializer)
+    @refuses(JobFinished)
     def patch(self, request: Request, job_id: UUID) -> Response:
         """Change a job."""
         refuse_unknown_parameters(request)
@@ -151,6 +149,7 @@ class JobDetail(APIView):
         return shown(request, job)
 
     @extend_schema(operation_id="job_delete", summary="Delete a job", responses={204: None})
+    @refuses(JobUnfinished)
     def delete(self, request: Request, job_id: UUID) -> Response:
         refuse_unknown_parameters(request)
         actor = Actor.of_request(request)
@@ -183,58 +182,3 @@ class JobFiles(generics.ListAPIView[BatchFile]):
             return self.queryset
         job = job_of(Actor.of_request(self.request), self.kwargs["job_id"])
         return BatchFile.objects.filter(job=job).select_related("result", "job")
-
-
-class JobResultsNdjson(APIView):
-    """All files of a job as NDJSON, one line each.
-
-        curl -H "Authorization: Bearer $KEY" $DOCMILL/api/batch/jobs/$JOB/results.ndjson
-
-    Failed and unfinished ones are included: each line tells the state of its file, and the
-    parent_id of one that was found in another.
-    """
-
-    name = "Results as NDJSON"
-    limiters = ("api",)
-    content_negotiation_class = OneMediaType
-
-    @extend_schema(
-        operation_id="job_results_ndjson",
-        responses={(200, "application/x-ndjson"): OpenApiTypes.STR},
-    )
-    def get(self, request: Request, job_id: UUID) -> StreamingHttpResponse:
-        refuse_unknown_parameters(request)
-        job = job_of(Actor.of_request(request), job_id)
-        return _download(results.ndjson(job), "application/x-ndjson", f"{job.id}.ndjson")
-
-
-class JobResultsZip(APIView):
-    """All results of a job as a ZIP.
-
-        curl -OJ -H "Authorization: Bearer $KEY" $DOCMILL/api/batch/jobs/$JOB/results.zip
-
-    Its manifest.json lists every file of the job, those without a result too.
-    """
-
-    name = "Results as ZIP"
-    limiters = ("api",)
-    content_negotiation_class = OneMediaType
-
-    @extend_schema(
-        operation_id="job_results_zip", responses={(200, "application/zip"): OpenApiTypes.BINARY}
-    )
-    def get(self, request: Request, job_id: UUID) -> StreamingHttpResponse:
-        refuse_unknown_parameters(request)
-        job = job_of(Actor.of_request(request), job_id)
-        return _download(results.archive(job), "application/zip", f"{job.id}.zip")
-
-
-def _download(stream: Any, content_type: str, name: str) -> StreamingHttpResponse:
-    return StreamingHttpResponse(
-        stream,
-        content_type=content_type,
-        headers={
-            "Content-Disposition": f'attachment; filename="{name}"',
-            "X-Content-Type-Options": "nosniff",
-        },
-    )

@@ -5,14 +5,16 @@ from typing import Any
 from uuid import UUID
 
 from django import forms
+from django.conf import settings
 from django.urls import reverse
 from rest_framework.request import Request
 
 from apps.accounts.actor import Actor
 from apps.core.browsable import Offer
 from apps.jobs.changes import MAX_REASON
+from apps.jobs.formats import FORMATS
 from apps.jobs.models import BatchFile, BatchJob
-from apps.jobs.reading import file_of, job_of
+from apps.jobs.reading import export_of, file_of, job_of, upload_of
 from apps.jobs.services import runs_again
 from apps.jobs.states import DUPLICATE, OPEN, REJECTED, JobState
 from apps.processors import registry
@@ -78,14 +80,23 @@ class KeepForm(forms.Form):
     )
 
 
+class ExportForm(forms.Form):
+    format = forms.ChoiceField(choices=[(name, each.label) for name, each in FORMATS.items()])
+    jobs = forms.UUIDField(label="Job", help_text="The id of a job; programs may give many.")
+
+
 class ChangeForm(PriorityForm, KeepForm):
     pass
 
 
 def of_uploading(request: Request) -> list[Offer]:
-    if not Actor.of_request(request).may("create", "jobs"):
-        return []
-    return [Offer("Upload", form=UploadForm())]
+    may = settings.ENABLE_BATCH and Actor.of_request(request).may("create", "jobs")
+    return [Offer("Upload", form=UploadForm())] if may else []
+
+
+def of_upload(request: Request, upload_id: UUID) -> list[Offer]:
+    upload_of(Actor.of_request(request), upload_id)
+    return [Offer("Remove", "DELETE", warning="What is stored of it is removed.")]
 
 
 def of_pausing(request: Request) -> list[Offer]:
@@ -97,11 +108,26 @@ def of_pausing(request: Request) -> list[Offer]:
     ]
 
 
+def of_exporting(request: Request) -> list[Offer]:
+    if not Actor.of_request(request).may("create", "exports"):
+        return []
+    return [Offer("Have an export built", form=ExportForm())]
+
+
+def of_export(request: Request, export_id: UUID) -> list[Offer]:
+    actor = Actor.of_request(request)
+    export = export_of(actor, export_id)
+    if not actor.may("delete", "exports", created_by_id=export.created_by_id):
+        return []
+    return [Offer("Delete the export", "DELETE", warning="Its bytes are gone; the results stay.")]
+
+
 def of_doing(request: Request, job_id: UUID, verb: Callable[[BatchJob], Offer]) -> list[Offer]:
     """The one of an address that takes `verb` alone."""
     actor = Actor.of_request(request)
     job = job_of(actor, job_id)
-    return [verb(job)] if _may_update(job, actor) else []
+    is_on = settings.ENABLE_BATCH or verb not in (retry, requeue)
+    return [verb(job)] if is_on and _may_update(job, actor) else []
 
 
 def of_doing_to_file(
@@ -109,7 +135,8 @@ def of_doing_to_file(
 ) -> list[Offer]:
     actor = Actor.of_request(request)
     file = file_of(actor, file_id)
-    return [verb(file)] if _may_update(file.job, actor) else []
+    is_on = settings.ENABLE_BATCH or verb not in (retry_file, requeue_file)
+    return [verb(file)] if is_on and _may_update(file.job, actor) else []
 
 
 def of_job(request: Request, job_id: UUID) -> list[Offer]:
@@ -134,9 +161,9 @@ def _to_update(job: BatchJob, actor: Actor) -> list[Offer]:
         return [*holds, cancel(job), Offer("Change", "PATCH", form=ChangeForm())]
     ended_badly = any(job.counts[state] for state in runs_again(actor))
     may_discard = job.state in (JobState.FAILED, JobState.PARTIAL) and not job.discarded_at
+    again = [*([retry(job)] if ended_badly else []), requeue(job)]
     return [
-        *([retry(job)] if ended_badly else []),
-        requeue(job),
+        *(again if settings.ENABLE_BATCH else []),
         *([discard(job)] if may_discard else []),
         Offer("Change", "PATCH", form=KeepForm()),
     ]
@@ -154,7 +181,7 @@ def of_file(request: Request, file_id: UUID) -> list[Offer]:
         return [hold, cancel_file(file), Offer("Change", "PATCH", form=PriorityForm())]
     if file.state == State.RUNNING:
         return [] if file.cancel_requested else [cancel_file(file)]
-    if file.job.state in OPEN or file.state == REJECTED:
+    if file.job.state in OPEN or file.state == REJECTED or not settings.ENABLE_BATCH:
         return []
     if file.state in (State.SUCCEEDED, DUPLICATE):
         # What was taken out of one that was opened runs again itself.

@@ -4,18 +4,20 @@ from uuid import UUID
 
 from django.conf import settings
 from django.http import HttpResponse
-from django.utils.cache import get_conditional_response
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from apps.accounts.actor import Actor
+from apps.caching.http import conditional
 from apps.core.errors import FieldError, InvalidInput, NotFound
 from apps.core.filters import refuse_unknown_parameters
 from apps.core.negotiation import OneMediaType
+from apps.core.schema import CONDITIONAL, refuses
 from apps.jobs import previews
 from apps.jobs.api.files import UNTRUSTED
+from apps.jobs.previews import NoPicture
 from apps.jobs.reading import file_of
 from apps.processors.pictures import WIDTHS
 
@@ -43,6 +45,7 @@ class FilePageImage(APIView):
         parameters=[OpenApiParameter("width", int, enum=WIDTHS, default=DEFAULT_WIDTH)],
         responses={(200, "image/webp"): OpenApiTypes.BINARY, 304: None},
     )
+    @refuses(NoPicture, *CONDITIONAL)
     def get(self, request: Request, file_id: UUID, number: int) -> HttpResponse:
         refuse_unknown_parameters(request, frozenset({"width"}))
         width = _width(request.query_params.get("width", str(DEFAULT_WIDTH)))
@@ -57,7 +60,7 @@ class FilePageImage(APIView):
         version = settings.SPECTACULAR_SETTINGS["VERSION"]
         answer["ETag"] = etag = f'"{version}-{file.sha256}-{number}-{width}"'
         answer["Cache-Control"] = KEPT
-        return get_conditional_response(request._request, etag=etag, response=answer) or answer
+        return conditional(request, answer, etag)
 
 
 def _width(asked: str) -> int:

@@ -62,7 +62,7 @@ class OrganizationPause(APIView):
     @extend_schema(
         operation_id="organization_resume",
         summary="Let your organization go on",
-        responses=PausesSerializer,
+        responses={200: PausesSerializer},
     )
     def delete(self, request: Request) -> Response:
         refuse_unknown_parameters(request)

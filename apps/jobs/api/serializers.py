@@ -7,8 +7,8 @@ from uuid import UUID
 from django.db.models import Count
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
-from rest_framework.reverse import reverse
 
+from apps.core.rows import Links, Rows
 from apps.core.schema import FieldErrorSerializer
 from apps.jobs.changes import MAX_REASON
 from apps.jobs.live import Live, live_of
@@ -77,7 +77,7 @@ class JobChangeSerializer(serializers.Serializer[Any]):
     )
 
 
-class JobSerializer(serializers.ModelSerializer[BatchJob]):
+class JobSerializer(Rows, serializers.ModelSerializer[BatchJob]):
     """A job, as lists show it."""
 
     has_password = serializers.SerializerMethodField(
@@ -92,6 +92,9 @@ class JobSerializer(serializers.ModelSerializer[BatchJob]):
     paused = serializers.SerializerMethodField()
     kept = serializers.BooleanField(
         source="is_kept", help_text="Whether cleanup leaves it alone, however old it gets."
+    )
+    request_id = serializers.CharField(
+        help_text="Of the request that submitted it or ran it again last; logs tell it."
     )
     url = serializers.SerializerMethodField()
     files_url = serializers.SerializerMethodField()
@@ -116,6 +119,7 @@ class JobSerializer(serializers.ModelSerializer[BatchJob]):
             "kept",
             "discarded_at",
             "revision",
+            "request_id",
             "created_at",
             "started_at",
             "finished_at",
@@ -164,18 +168,18 @@ class JobSerializer(serializers.ModelSerializer[BatchJob]):
         paused = self._page[2].get(job.pk)
         return dict(PausedSerializer(paused).data) if paused else None
 
+    @cached_property
+    def _links(self) -> Links:
+        return Links(self.context.get("request"))
+
     def get_url(self, job: BatchJob) -> str:
-        return self._absolute("job", job)
+        return self._links("job", job.pk)
 
     def get_files_url(self, job: BatchJob) -> str:
-        return self._absolute("job-files", job)
+        return self._links("job-files", job.pk)
 
     def get_results_url(self, job: BatchJob) -> str:
-        return self._absolute("job-results-ndjson", job)
-
-    def _absolute(self, name: str, job: BatchJob) -> str:
-        """The URL; only its path where there is no request, as on the command line."""
-        return str(reverse(name, args=[job.pk], request=self.context.get("request")))
+        return self._links("job-results-ndjson", job.pk)
 
 
 class ErrorSerializer(serializers.Serializer[Any]):
@@ -188,7 +192,7 @@ class ErrorSerializer(serializers.Serializer[Any]):
         return {**super().get_fields(), "class": serializers.CharField()}
 
 
-class ResultSummarySerializer(serializers.Serializer[Any]):
+class ResultSummarySerializer(Rows):
     pages = serializers.IntegerField()
     words = serializers.IntegerField()
     language = serializers.CharField(allow_blank=True)
@@ -198,7 +202,7 @@ class ResultSummarySerializer(serializers.Serializer[Any]):
     warnings = serializers.ListField(child=serializers.CharField())
 
 
-class FileSerializer(serializers.ModelSerializer[BatchFile]):
+class FileSerializer(Rows, serializers.ModelSerializer[BatchFile]):
     """A file of a job."""
 
     job_id = serializers.UUIDField()
@@ -292,26 +296,27 @@ class FileSerializer(serializers.ModelSerializer[BatchFile]):
     def get_result(self, file: BatchFile) -> dict[str, Any] | None:
         if not hasattr(file, "result"):
             return None
-        return dict(ResultSummarySerializer(file.result).data)
+        return ResultSummarySerializer().to_representation(file.result)
+
+    @cached_property
+    def _links(self) -> Links:
+        return Links(self.context.get("request"))
 
     def get_text_url(self, file: BatchFile) -> str | None:
-        return self._absolute("file-text", file) if hasattr(file, "result") else None
+        return self._links("file-text", file.pk) if hasattr(file, "result") else None
 
     def get_result_url(self, file: BatchFile) -> str | None:
-        return self._absolute("file-result", file) if hasattr(file, "result") else None
+        return self._links("file-result", file.pk) if hasattr(file, "result") else None
 
     def get_content_url(self, file: BatchFile) -> str | None:
-        return self._absolute("file-content", file) if file.content_id else None
+        return self._links("file-content", file.pk) if file.content_id else None
 
     def get_searchable_url(self, file: BatchFile) -> str | None:
         has_one = hasattr(file, "result") and file.result.searchable_id
-        return self._absolute("file-searchable", file) if has_one else None
-
-    def _absolute(self, name: str, file: BatchFile) -> str:
-        return str(reverse(name, args=[file.pk], request=self.context.get("request")))
+        return self._links("file-searchable", file.pk) if has_one else None
 
 
-class AttemptSerializer(serializers.ModelSerializer[FileAttempt]):
+class AttemptSerializer(Rows, serializers.ModelSerializer[FileAttempt]):
     """One execution: where, when, how it ended, and what it cost."""
 
     worker = serializers.UUIDField(
@@ -379,7 +384,12 @@ class AcceptedSerializer(JobSerializer):
 class UploadSerializer(serializers.Serializer[Any]):
     """The form of a submission; for the schema, since the body is streamed."""
 
-    file = serializers.ListField(child=serializers.FileField(), min_length=1, max_length=50)
+    file = serializers.ListField(child=serializers.FileField(), required=False, max_length=50)
+    upload_ids = serializers.CharField(
+        default="",
+        allow_blank=True,
+        help_text="Ids of finished uploads in parts, with commas between them.",
+    )
     operation = serializers.CharField(default="extract")
     priority = serializers.ChoiceField(choices=list(PRIORITIES), default="normal")
     name = serializers.CharField(max_length=200, default="", allow_blank=True)

@@ -1,6 +1,7 @@
 """POST /api/batch/upload: files in, a job out."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 from django.http import QueryDict
@@ -15,15 +16,39 @@ from rest_framework.views import APIView
 from apps.accounts.actor import Actor
 from apps.core.browsable import Offer
 from apps.core.filters import refuse_unknown_parameters
+from apps.core.schema import refuses
 from apps.jobs import storage
 from apps.jobs.api import offers
 from apps.jobs.api.serializers import AcceptedSerializer, UploadSerializer
 from apps.jobs.counting import WITHIN, counting
+from apps.jobs.errors import (
+    AllRejected,
+    BatchesOff,
+    BatchTooLarge,
+    IdempotencyInProgress,
+    IdempotencyMismatch,
+    LengthRequired,
+    NoFiles,
+    OperationUnavailable,
+    StorageFull,
+    StorageUnavailable,
+    TooManyFiles,
+    UploadGone,
+    UploadUnfinished,
+    require_batches,
+)
 from apps.jobs.inflight import alone_with
 from apps.jobs.models import BatchJob
-from apps.jobs.services import Replayable, Submission, submit_job, submit_once
-from apps.jobs.submission import check_key, fingerprint, read_submission
-from apps.jobs.upload import Form, check_length, receive
+from apps.jobs.resumable import receive_uploads
+from apps.jobs.services import Replayable, Submission, is_known, submit_job, submit_once
+from apps.jobs.submission import (
+    UPLOADS,
+    check_key,
+    fingerprint,
+    read_submission,
+    read_upload_ids,
+)
+from apps.jobs.upload import Form, Received, check_length, receive
 
 ROUTE = "batch.upload"
 
@@ -48,7 +73,8 @@ class BatchUpload(APIView):
 
     The answer comes at once and tells where to follow the job. A file that cannot be taken does
     not stop the others; it is listed under rejected with its reason. Send a header
-    Idempotency-Key of your own to be safe to send again: the same request makes one job.
+    Idempotency-Key of your own to be safe to send again: the same request makes one job. Large
+    files, and lines that break: see the uploads in parts.
     """
 
     name = "Upload files"
@@ -64,9 +90,25 @@ class BatchUpload(APIView):
             OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER, required=False)
         ],
     )
+    @refuses(
+        BatchesOff,
+        NoFiles,
+        LengthRequired,
+        TooManyFiles,
+        BatchTooLarge,
+        AllRejected,
+        OperationUnavailable,
+        IdempotencyMismatch,
+        IdempotencyInProgress,
+        UploadUnfinished,
+        UploadGone,
+        StorageFull,
+        StorageUnavailable,
+    )
     def post(self, request: Request) -> Response:
         actor = Actor.of_request(request)
         actor.require("create", "jobs")
+        require_batches()
         refuse_unknown_parameters(request)
         key = _idempotency_key(request)
         check_length(request._request)
@@ -78,6 +120,7 @@ class BatchUpload(APIView):
         ):
             counts.begin(actor=actor, route=ROUTE, key=key)
             form = receive(request._request, directory)
+            _take_uploads(actor, form, key, directory)
             submission = read_submission(form.fields)
             counts.ask_for(submission.operation)
             answer, replayed = self._submit(request, actor, submission, form, key)
@@ -110,3 +153,15 @@ def _idempotency_key(request: Request) -> str:
     """That of the header; empty when there is none. Raises InvalidInput."""
     key = request.headers.get("Idempotency-Key")
     return "" if key is None else check_key(str(key))
+
+
+def _take_uploads(actor: Actor, form: Form, key: str, directory: Path) -> None:
+    """Adds what came in parts before. Raises InvalidInput, UploadUnfinished, TooManyFiles, and
+    UploadGone unless the request under that key was answered: it is its job that has them."""
+    ids = read_upload_ids(form.fields.pop(UPLOADS, ""))
+    try:
+        receive_uploads(actor, form, ids, directory)
+    except UploadGone:
+        if not is_known(actor=actor, route=ROUTE, key=key):
+            raise
+        form.files += [Received(name="", upload_id=each) for each in ids]

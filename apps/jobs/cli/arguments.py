@@ -1,20 +1,27 @@
 """What `submit` and `jobs` have in common on the command line: where to, and as whom."""
 
+import json
 import os
 import shlex
 import uuid
 from argparse import ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
-from apps.jobs.cli.doors import Away, Door, Refused
+from apps.core.checks import SETTINGS
+from apps.core.commands import PROCESSORS, OwnCommand
+from apps.jobs.cli.doors import Away, Door, Json, Refused
 from apps.jobs.cli.local import LocalDoor, NoSuchUser, find_organization, find_user
 from apps.jobs.cli.remote import RemoteDoor
+from apps.jobs.cli.saving import path_for, save
 from apps.jobs.cli.tables import indented, visible
+from apps.jobs.formats import FORMATS
+from apps.jobs.states import CLOSED
 
 URL_VARIABLE = "DOCMILL_URL"
 KEY_VARIABLE = "DOCMILL_API_KEY"
@@ -27,12 +34,25 @@ def undone(detail: str) -> CommandError:
     return CommandError(visible(detail), returncode=USAGE)
 
 
-class DoorCommand(BaseCommand):
+class DoorCommand(OwnCommand):
     """Base of the commands that speak to an installation, here or elsewhere."""
+
+    requires_system_checks: list[str] = [SETTINGS, PROCESSORS]
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:
         kwargs["formatter_class"] = RawDescriptionHelpFormatter
         return super().create_parser(prog_name, subcommand, **kwargs)
+
+    def execute(self, *args: Any, **options: Any) -> Any:
+        """Who reads JSON gets JSON also where nothing was done."""
+        try:
+            return super().execute(*args, **options)
+        except CommandError as error:
+            if options.get("json"):
+                told = {"code": "client.failed", "detail": str(error)}
+                problem = getattr(error.__cause__, "problem", told)
+                self.stdout.write(json.dumps({"jobs": [], "problems": [problem]}, indent=2))
+            raise
 
     def add_door_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--json", action="store_true", help="answer one JSON document")
@@ -47,6 +67,28 @@ class DoorCommand(BaseCommand):
             help=f"act on the installation at this address; default: ${URL_VARIABLE}",
         )
         parser.add_argument("--key", help=f"an API key there; default: ${KEY_VARIABLE}")
+
+    def add_save_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--save",
+            type=Path,
+            metavar="FOLDER",
+            help="write all results of the job into a file in this folder",
+        )
+        parser.add_argument(
+            "--format", choices=list(FORMATS), default="zip", help="of what is saved (zip)"
+        )
+
+    def save(self, door: Door, job: Json, folder: Path, made: str) -> None:
+        """Saves the results of `job`, and notes in it where. Raises Refused, Away, CommandError."""
+        path = path_for(folder, job, made)
+        try:
+            save(path, lambda sink: door.fetch(job["id"], made, sink))
+        except OSError as error:
+            raise undone(f"{path} cannot be written ({error.strerror or error}).") from error
+        job["saved"] = str(path)
+        is_whole = job["state"] in CLOSED
+        self.say(f"Saved: {path}{'' if is_whole else ' (so far: the job still runs)'}")
 
     def open_door(self, options: dict[str, Any]) -> Door:
         """The door that the options lead to. Raises CommandError."""
@@ -80,7 +122,7 @@ class DoorCommand(BaseCommand):
 
 def follow_command(door: Door, job_id: str) -> str:
     """What to type to see the job."""
-    return " ".join(filter(None, ("manage.py jobs", job_id, door.address)))
+    return " ".join(filter(None, ("manage.py watch", job_id, door.address)))
 
 
 def _url(text: str) -> str:

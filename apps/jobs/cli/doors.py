@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 from uuid import UUID
 
 Json = dict[str, Any]
@@ -79,6 +79,9 @@ class Door(Protocol):
     def act(self, job_id: UUID | str, verb: str, fields: Json) -> Json:
         """The job once `verb` was done to it: an address below the job's in the API, and what is
         sent there; "" changes `fields` of the job itself."""
+
+    def fetch(self, job_id: UUID | str, made: str, sink: BinaryIO) -> None:
+        """Writes all results of the job into `sink`, in the format `made`."""
 
     def has_worker(self, job: Json) -> bool:
         """False when it is certain that nobody works on what `job` waits for."""

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from uuid import UUID
 
 from django.db import InterfaceError, OperationalError, ProgrammingError, connection
@@ -20,6 +20,8 @@ from apps.jobs import storage
 from apps.jobs.api.serializers import AcceptedSerializer, FileSerializer, JobSerializer
 from apps.jobs.changes import read_change, read_reason
 from apps.jobs.cli.doors import Away, Json, Order, Refused
+from apps.jobs.contents import Contents
+from apps.jobs.formats import FORMATS
 from apps.jobs.models import BatchFile, BatchJob
 from apps.jobs.operations import lane_of
 from apps.jobs.services import (
@@ -98,6 +100,11 @@ class LocalDoor:
             actor = self._actor(job.organization)
             done: Json = _plain(JobSerializer(_act(actor, job, verb, fields)).data)
             return done
+
+    def fetch(self, job_id: UUID | str, made: str, sink: BinaryIO) -> None:
+        with _told():
+            for chunk in FORMATS[made].write(Contents.of([self._find(job_id)])):
+                sink.write(chunk)
 
     def has_worker(self, job: Json) -> bool:
         with _told():

@@ -34,7 +34,7 @@ class Form:
         yield from self._fields
         for head, path, size in self._files:
             yield head
-            yield from _exactly(path, size)
+            yield from exactly(path, size)
             yield b"\r\n"
         yield self._end
 
@@ -57,10 +57,11 @@ def _file_name(name: str) -> str:
     return f"filename*=UTF-8''{quote(storable, safe='')}"
 
 
-def _exactly(path: Path, size: int) -> Iterator[bytes]:
-    """`size` bytes of the file. Raises FileChanged when there are fewer."""
+def exactly(path: Path, size: int, *, start: int = 0) -> Iterator[bytes]:
+    """`size` bytes of the file from `start` on. Raises FileChanged when there are fewer."""
     left = size
     with path.open("rb") as source:
+        source.seek(start)
         while left:
             chunk = source.read(min(CHUNK_BYTES, left))
             if not chunk:

@@ -7,13 +7,14 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import parse_qsl, urlsplit
 from uuid import UUID
 
 import httpx
 
 from apps.jobs.cli.doors import Away, Json, Order, Refused
+from apps.jobs.cli.in_parts import LARGE_BYTES, InParts, retry_after
 from apps.jobs.cli.multipart import Form
 
 READ_TIMEOUT = httpx.Timeout(connect=10, read=30, write=30, pool=10)
@@ -26,6 +27,9 @@ SLOWEST_POLL_SECONDS = 5.0
 PAGE = 100
 AWAY = frozenset({429, 500, 502, 503, 504})
 """Answers to a question that may turn out otherwise a little later."""
+TOO_LARGE = "export.too_large"
+BEING_BUILT = frozenset({"queued", "running", "retry_wait"})
+DOWNLOAD_TRIES = 5
 GATEWAY = frozenset({502, 503, 504})
 """What a proxy says when the server behind it is gone: nobody knows whether the files arrived."""
 
@@ -46,9 +50,11 @@ class RemoteDoor:
         )
 
     def submit(self, paths: Sequence[Path], order: Order) -> Json:
-        """The new job. After a connection that breaks, and a limit that is soon over, it is tried
-        once more under the same Idempotency-Key, so that the files cannot be submitted twice."""
+        """The new job. Large files go in parts first, which outlives a line that breaks often.
+        After a connection that breaks, and a limit that is soon over, the rest is tried once more
+        under the same Idempotency-Key, so that the files cannot be submitted twice."""
         key = str(uuid.uuid4())
+        paths, order = self._send_large(paths, order)
         try:
             return self._upload(paths, order, key)
         except Away as broken:
@@ -73,6 +79,16 @@ class RemoteDoor:
             return self._ask("PATCH", f"jobs/{job_id}", json=fields)
         return self._ask("POST", f"jobs/{job_id}/{verb}", json=fields)
 
+    def fetch(self, job_id: UUID | str, made: str, sink: BinaryIO) -> None:
+        """What is too large to be made at once is built there first, and then fetched."""
+        try:
+            self._download(f"jobs/{job_id}/results.{made}", sink)
+        except Refused as refused:
+            if refused.problem.get("code") != TOO_LARGE:
+                raise
+            export = self._built({"format": made, "jobs": [str(job_id)]})
+            self._download(f"exports/{export['id']}/content", sink)
+
     def has_worker(self, job: Json) -> bool:
         return True  # nobody outside can know
 
@@ -82,6 +98,18 @@ class RemoteDoor:
 
     def close(self) -> None:
         self._http.close()
+
+    def _send_large(self, paths: Sequence[Path], order: Order) -> tuple[list[Path], Order]:
+        """Those of `paths` that are still to be sent, and the order with the others in it."""
+        in_parts = InParts(send=self._send, problem=self._problem, say=self._say)
+        rest: list[Path] = []
+        sent: list[str] = []
+        for path in paths:
+            is_large = path.stat().st_size >= LARGE_BYTES
+            upload = in_parts.upload(path) if is_large else None
+            rest += [] if upload else [path]
+            sent += [upload] if upload else []
+        return rest, Order(order.fields | {"upload_ids": ",".join(sent)}) if sent else order
 
     def _upload(self, paths: Sequence[Path], order: Order, key: str) -> Json:
         form = Form(order.fields, paths, boundary=uuid.uuid4().hex)
@@ -95,11 +123,68 @@ class RemoteDoor:
         )
         if response.status_code in GATEWAY and _json(response) is None:
             raise Away(str(self._problem(response)))
-        wait_seconds = _retry_after(response)
+        wait_seconds = retry_after(response)
         is_limited = response.status_code == HTTPStatus.TOO_MANY_REQUESTS
         if is_limited and wait_seconds and wait_seconds <= LONGEST_WAIT_SECONDS:
             raise Away(str(self._problem(response)), wait_seconds)
         return self._answer(response)
+
+    def _built(self, order: Json) -> Json:
+        """The export, once it is there. Raises Refused when it comes to nothing."""
+        export, waited = self._ask("POST", "exports", json=order), 0.0
+        if export["state"] in BEING_BUILT:
+            self._say(
+                "It is built there first, which takes a worker of the lane export; Ctrl-C ends the "
+                "waiting and not the building."
+            )
+        while export["state"] in BEING_BUILT:
+            time.sleep(pause := self.pause_seconds(waited, 1))
+            waited += pause
+            export = self._get(f"exports/{export['id']}")
+        if export["state"] != "ready":
+            detail = f"The export is {export['state']}."
+            raise Refused(
+                {"code": "export.not_ready", "errors": []} | (export["error"] or {"detail": detail})
+            )
+        return export
+
+    def _download(self, path: str, sink: BinaryIO) -> None:
+        """All of it into `sink`. What broke off goes on where it was, if it can, or begins anew."""
+        etag, reason = "", ""
+        for _ in range(DOWNLOAD_TRIES):
+            headers = {"Range": f"bytes={sink.tell()}-", "If-Range": etag} if etag else {}
+            try:
+                # It may lie elsewhere, where our key does not go along.
+                with self._http.stream(
+                    "GET", path, headers=headers, follow_redirects=True
+                ) as response:
+                    self._check(response)
+                    told = _strong([*response.history, response][0].headers.get("ETag", ""))
+                    is_part = response.status_code == HTTPStatus.PARTIAL_CONTENT
+                    if is_part and told != etag:  # where it lies nobody looks at If-Range
+                        etag, reason = "", "it has changed"
+                        continue
+                    if not is_part:
+                        sink.seek(0)
+                        sink.truncate()
+                    etag = told
+                    for chunk in response.iter_bytes():
+                        sink.write(chunk)
+                    return
+            except httpx.TransportError as error:
+                reason = _reason(error)
+                self._say(f"The download broke off ({reason}). Trying again.")
+                time.sleep(RETRY_SECONDS)
+        raise Away(f"{self.url} does not send all of it ({reason}).")
+
+    def _check(self, response: httpx.Response) -> None:
+        """Raises Refused or Away unless there is something to read."""
+        if response.is_success:
+            return
+        response.read()
+        if response.status_code in AWAY:
+            raise Away(str(self._problem(response)), retry_after(response))
+        self._answer(response)
 
     def _pages(self, path: str) -> Iterator[Json]:
         parameters: Json = {"limit": PAGE}
@@ -117,7 +202,7 @@ class RemoteDoor:
     def _ask(self, method: str, path: str, **how: Any) -> Json:
         response = self._send(method, path, **how)
         if response.status_code in AWAY:
-            raise Away(str(self._problem(response)), _retry_after(response))
+            raise Away(str(self._problem(response)), retry_after(response))
         return self._answer(response)
 
     def _send(self, method: str, path: str, **how: Any) -> httpx.Response:
@@ -172,10 +257,9 @@ def _json(response: httpx.Response) -> Json | None:
     return answer if isinstance(answer, dict) else None
 
 
-def _retry_after(response: httpx.Response) -> float | None:
-    """Seconds, where the answer tells them."""
-    told = response.headers.get("Retry-After", "")
-    return float(told) if told.isdecimal() else None
+def _strong(etag: str) -> str:
+    """`etag` where parts of the same can be put together by it, else empty."""
+    return etag if etag.startswith('"') else ""
 
 
 def _tls_error(error: BaseException) -> ssl.SSLError | None:

@@ -1,5 +1,6 @@
 """Jobs, their files, every attempt at them, their results, and the bytes all of this rests on."""
 
+from apps.jobs.models.exports import Export, ExportQuerySet
 from apps.jobs.models.jobs import (
     CONTAINERS,
     BatchFile,
@@ -7,12 +8,14 @@ from apps.jobs.models.jobs import (
     BatchJob,
     BatchJobQuerySet,
     Blob,
-    Checkpoint,
     FileAttempt,
-    FileResult,
+    Mark,
     expiry,
 )
+from apps.jobs.models.keeping import KeptBytes
 from apps.jobs.models.notes import BulkTarget, Completion, IdempotencyKey
+from apps.jobs.models.results import Checkpoint, FileResult
+from apps.jobs.models.uploads import UploadSession
 
 __all__ = [
     "CONTAINERS",
@@ -24,8 +27,13 @@ __all__ = [
     "BulkTarget",
     "Checkpoint",
     "Completion",
+    "Export",
+    "ExportQuerySet",
     "FileAttempt",
     "FileResult",
     "IdempotencyKey",
+    "KeptBytes",
+    "Mark",
+    "UploadSession",
     "expiry",
 ]

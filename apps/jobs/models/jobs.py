@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from functools import reduce
 from operator import or_
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NamedTuple, Self
 from uuid import UUID
 
 from django.conf import settings
@@ -34,6 +34,7 @@ from apps.queue.models import (
     Attempt,
     LeasedRow,
     LeasedRowQuerySet,
+    OfRequest,
     Pause,
     Priority,
     in_states,
@@ -42,6 +43,8 @@ from apps.queue.states import UNFINISHED, State
 
 CONTAINERS = frozenset(kind.name for kind in KINDS.values() if kind.family in ("archive", "mail"))
 """The kinds that other documents are found in."""
+
+LATELY = timedelta(seconds=10)
 
 
 def expiry() -> datetime:
@@ -52,16 +55,23 @@ def expiry() -> datetime:
 class BlobQuerySet(OrganizationQuerySet["Blob"]):
     def unused(self) -> Self:
         """Those that nothing refers to."""
-        return self.filter(files=None, results=None, searchable_results=None, checkpoints=None)
+        return self.filter(
+            files=None, results=None, searchable_results=None, checkpoints=None, exports=None
+        )
 
     def used_by_none_but(self, jobs: QuerySet["BatchJob"]) -> Self:
         """Blobs that `jobs` use, and nothing else does."""
+        # They build on this module.
+        from apps.jobs.models.exports import Export
+        from apps.jobs.models.results import Checkpoint, FileResult
+
         ids = jobs.values("pk")
         uses: list[tuple[QuerySet[Any], str, str]] = [
             (BatchFile.objects.all(), "job__in", "content"),
             (FileResult.objects.all(), "file__job__in", "content"),
             (FileResult.objects.all(), "file__job__in", "searchable"),
             (Checkpoint.objects.all(), "file__job__in", "content"),
+            (Export.objects.exclude(content=None), "jobs__in", "content"),
         ]
         mine = (Q(pk__in=rows.filter(**{owner: ids}).values(field)) for rows, owner, field in uses)
         others = (
@@ -80,6 +90,8 @@ class Blob(OrganizationOwned):
     sha256 = models.CharField(max_length=64)
     size_bytes = models.BigIntegerField()
     created_at = models.DateTimeField(default=timezone.now)
+    going_since = models.DateTimeField(null=True)
+    """When their removal from a bucket began: they may be gone, until somebody puts them back."""
 
     objects: ClassVar[Any] = BlobQuerySet.as_manager()
 
@@ -90,6 +102,15 @@ class Blob(OrganizationOwned):
 
     def __str__(self) -> str:
         return self.sha256
+
+
+class Mark(NamedTuple):
+    """By which to see that a job has changed."""
+
+    pk: UUID
+    organization_id: UUID
+    revision: int
+    state: str
 
 
 class BatchJobQuerySet(OrganizationQuerySet["BatchJob"]):
@@ -104,22 +125,21 @@ class BatchJobQuerySet(OrganizationQuerySet["BatchJob"]):
         """Those whose time is over, by the database's clock; what expired first comes first."""
         return self.removable().filter(expires_at__lt=Now()).order_by("expires_at", "pk")
 
-    def live(self, ids: Iterable[UUID]) -> dict[UUID, dict[str, Any]]:
-        """For each of those jobs that is there: `total`, and its files by state; `begun`, the sum
-        of the progress (0..1 each) of those that have not ended; `floor`, what is shown at least.
-        Of this run: `read`, how many were read to an end; `followers`, how many wait for another
-        file; `held`, how many somebody holds back; `next_try`, when the last may be tried again.
+    def live(self) -> QuerySet["BatchJob", dict[str, Any]]:
+        """Of each job: `pk`, `total`, and its files by state; `begun`, the sum of the progress
+        (0..1 each) of those that have not ended; `floor`, what is shown at least. Of this run:
+        `read`, how many were read to an end; `followers`, how many wait for another file; `held`,
+        how many somebody holds back; `next_try`, when the last may be tried again.
 
         Containers are left out of `begun`: what one holds, and so how much of the job it is, is
-        known at its end only. One query, and none for no job.
+        known at its end only.
         """
         read = BatchFile.objects.filter(
             job=OuterRef("pk"), state__in=READ, finished_at__gte=OuterRef("started_at")
         )
         follows = Q(open_file__waits_for__isnull=False)
-        rows = (
-            self.filter(pk__in=ids)
-            .order_by()
+        rows: QuerySet[BatchJob, dict[str, Any]] = (
+            self.order_by()
             .annotate(open_file=FilteredRelation("files", condition=Q(files__state__in=UNFINISHED)))
             .values("pk", "total", *COUNTED, duplicate=F("duplicates"), floor=F("progress_floor"))
             .annotate(
@@ -138,10 +158,33 @@ class BatchJobQuerySet(OrganizationQuerySet["BatchJob"]):
                 read=Coalesce(Subquery(read.values("job").annotate(n=Count("pk")).values("n")), 0),
             )
         )
-        return {row.pop("pk"): row for row in rows}
+        return rows
+
+    def marks(
+        self, ids: Iterable[UUID], *, organizations: Iterable[UUID], said: Iterable[UUID]
+    ) -> dict[UUID, Mark]:
+        """What to tell by whether anything has changed: of the jobs `ids`, and in `organizations`
+        of what is open, has ended within LATELY, or is in `said`. One query, and none for none."""
+        ids, organizations = list(ids), list(organizations)
+        theirs = self.filter(organization__in=organizations)
+        lately = Now() - LATELY
+        parts = [self.filter(pk__in=ids)] if ids else []
+        if organizations:
+            parts += [
+                theirs.filter(in_states(OPEN)),
+                theirs.filter(state__in=sorted(CLOSED), finished_at__gt=lately),
+                theirs.filter(pk__in=list(said)),
+            ]
+        rows = [
+            part.order_by().values_list("pk", "organization_id", "revision", "state")
+            for part in parts
+        ]
+        if not rows:
+            return {}
+        return {row[0]: Mark(*row) for row in rows[0].union(*rows[1:], all=True)}
 
 
-class BatchJob(OrganizationOwned):
+class BatchJob(OrganizationOwned, OfRequest):
     """One submission. Its counters change in the transaction that ends a file, nowhere else."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -225,10 +268,14 @@ class BatchFileQuerySet(LeasedRowQuerySet):
         """For each of `jobs` that is in line: how many files of its lane stand before its first,
         counted up to `FAR`.
 
-        Two queries and one for each lane that they are in, however many jobs.
+        Two queries and one for each lane that they are in, however many jobs; none where all have
+        ended.
         """
+        still_open = [job.pk for job in jobs if job.state in OPEN]
+        if not still_open:
+            return {}
         waiting = self.in_line()
-        mine = waiting.filter(job__in=[job.pk for job in jobs])
+        mine = waiting.filter(job__in=still_open)
         places = mine.order_by("-priority", "-fair_rank", "-id").values_list(
             "job_id", "lane", "priority", "fair_rank"
         )
@@ -251,7 +298,9 @@ class BatchFile(LeasedRow):
     """One document of a job: submitted, or found in the file `parent` (`depth` containers deep)."""
 
     job = models.ForeignKey(BatchJob, on_delete=models.CASCADE, related_name="files")
-    parent = models.ForeignKey("self", null=True, on_delete=models.CASCADE, related_name="members")
+    parent = models.ForeignKey(
+        "self", null=True, on_delete=models.CASCADE, related_name="members", db_index=False
+    )
     depth = models.PositiveSmallIntegerField(default=0)
     position = models.PositiveSmallIntegerField()
     name = models.CharField(max_length=300)
@@ -276,8 +325,20 @@ class BatchFile(LeasedRow):
         indexes = [
             *LeasedRow.Meta.indexes,
             models.Index(fields=["sha256"], name="file_by_content"),  # the admin looks them up
+            # Of all, though some have none: SQLite would not see that it may use a partial one.
+            models.Index(fields=["organization", "work_key"], name="file_by_likeness"),
+            # Instead of the foreign key's: most have none, by which SQLite would take it for one
+            # that tells nothing.
             models.Index(
-                fields=["organization", "work_key"], name="file_by_work", condition=~Q(work_key="")
+                fields=["parent", "position"],
+                name="file_members",
+                condition=Q(parent__isnull=False),
+            ),
+            # What operators look for; PostgreSQL alone sees that it may use it for one of them.
+            models.Index(
+                fields=["state", "-id"],
+                name="file_ended_badly",
+                condition=Q(state__in=["cancelled", "failed", "quarantined", "rejected"]),
             ),
             # Instead of the foreign key's: nearly none wait, and the sweep reads all that do.
             models.Index(
@@ -299,55 +360,8 @@ class BatchFile(LeasedRow):
         return self.name
 
 
-class Checkpoint(models.Model):
-    """What a finished stage of a file came to, kept until the file ends: a run after one that was
-    lost goes on from here. `fingerprint` says of what and by what it was made."""
-
-    file = models.ForeignKey(BatchFile, on_delete=models.CASCADE, related_name="checkpoints")
-    stage = models.CharField(max_length=32)
-    fingerprint = models.CharField(max_length=64)
-    content = models.ForeignKey(Blob, on_delete=models.PROTECT, related_name="checkpoints")
-    created_at = models.DateTimeField(default=timezone.now)
-
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(fields=["file", "stage"], name="one_checkpoint_per_stage")
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.stage} of {self.file_id}"
-
-
 class FileAttempt(Attempt):
     row = models.ForeignKey(BatchFile, on_delete=models.CASCADE, related_name="attempts_made")
 
     def __str__(self) -> str:
         return f"{self.row_id} #{self.number}"
-
-
-class FileResult(models.Model):
-    """What was read from a file: a summary here, the extraction itself (JSON) in `content`, and
-    the PDF with the recognized text over its pictures in `searchable`, where there is one."""
-
-    file = models.OneToOneField(BatchFile, on_delete=models.CASCADE, related_name="result")
-    run = models.PositiveSmallIntegerField()
-    content = models.ForeignKey(Blob, on_delete=models.PROTECT, related_name="results")
-    searchable = models.ForeignKey(
-        Blob, null=True, on_delete=models.PROTECT, related_name="searchable_results"
-    )
-    pages = models.PositiveIntegerField()
-    words = models.PositiveIntegerField()
-    language = models.CharField(max_length=16, blank=True, default="")
-    quality = models.CharField(max_length=8)
-    engine = models.CharField(max_length=100)
-    metadata = models.JSONField(default=dict)
-    warnings = models.JSONField(default=list)
-    created_at = models.DateTimeField(default=timezone.now)
-
-    def __str__(self) -> str:
-        return f"result of {self.file_id}"
-
-    @property
-    def blob_ids(self) -> set[int]:
-        """The bytes that it rests on."""
-        return {pk for pk in (self.content_id, self.searchable_id) if pk is not None}

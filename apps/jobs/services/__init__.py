@@ -23,11 +23,13 @@ from apps.jobs.services.submitting import (
     submit_job,
     submit_once,
 )
+from apps.jobs.services.uploading import begin_upload, remove_upload
 
 __all__ = [
     "Replayable",
     "Submission",
     "add_files",
+    "begin_upload",
     "cancel_job",
     "count_end",
     "delete_job",
@@ -43,6 +45,7 @@ __all__ = [
     "prioritize_job",
     "recount",
     "refuse_what_no_processor_takes",
+    "remove_upload",
     "requeue_job",
     "resume_job",
     "retry_job",

@@ -12,10 +12,17 @@ from django.db import connection, transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
+from apps.accounts.models import User
+from apps.core.metrics import on_commit
+from apps.jobs import telling
+from apps.jobs.counters import jobs_changed
+from apps.jobs.metrics import FILES_ENDED, JOBS_ENDED
 from apps.jobs.models import BatchFile, BatchJob, Completion, expiry
+from apps.jobs.news import tell_on_commit
+from apps.jobs.publishing import publish_job_end
 from apps.jobs.states import COUNTED, COUNTERS, DUPLICATE, OPEN, JobState, outcome
 from apps.queue.claim import CLOCK, stored
-from apps.queue.states import READY
+from apps.queue.states import READY, State
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +39,7 @@ def mark_started(job_id: UUID) -> None:
             "ELSE state END WHERE id = %s",
             [stored(job_id)],
         )
+    tell_on_commit(job_id)
 
 
 def count_end(job_id: UUID, state: str) -> JobState:
@@ -44,26 +52,37 @@ def count_end(job_id: UUID, state: str) -> JobState:
     with connection.cursor() as cursor:
         cursor.execute(
             f"UPDATE {_TABLE} SET revision = revision + 1{added} "  # noqa: S608  (our own names)
-            f"WHERE id = %s RETURNING state, total, {', '.join(COUNTED)}",
+            f"WHERE id = %s RETURNING state, total, operation, {', '.join(COUNTED)}",
             [stored(job_id)],
         )
-        [(now, total, *counted)] = cursor.fetchall()
+        [(now, total, operation, *counted)] = cursor.fetchall()
+    if state in COUNTERS:
+        on_commit(FILES_ENDED, operation, state)
+    tell_on_commit(job_id)
+    if state == State.QUARANTINED:
+        telling.tell_of_quarantine(BatchJob.objects.get(pk=job_id))
     if outcome(dict(zip(COUNTED, counted, strict=True)), total) is None:
         return JobState(now)
     return close_if_done(job_id)
 
 
-def close_if_done(job_id: UUID) -> JobState:
-    """Closes the job if all its files have ended; its state afterwards. Call it after an update
-    that locked its row."""
+def close_if_done(job_id: UUID, *, by: User | None = None) -> JobState:
+    """Closes the job if all its files have ended, and tells who submitted it; its state afterwards.
+    Call it after an update that locked its row. `by` is who cancels it just now."""
     job = BatchJob.objects.get(pk=job_id)
     state = outcome(job.counts, job.total)
     if state is None or job.state not in OPEN:
         return JobState(job.state)
+    job.expires_at = expiry()
     BatchJob.objects.filter(pk=job.pk, state__in=OPEN).update(
-        state=state, finished_at=Now(), expires_at=expiry(), revision=F("revision") + 1
+        state=state, finished_at=Now(), expires_at=job.expires_at, revision=F("revision") + 1
     )
     _note_end(job, state)
+    on_commit(JOBS_ENDED, job.operation, state)
+    tell_on_commit(job_id)
+    telling.tell_of_end(job, state, by=by)
+    jobs_changed(job.organization_id)
+    publish_job_end(job, state)
     logger.info("job %s is %s: %s", job.pk, state, job.counts)
     return state
 
@@ -85,6 +104,7 @@ def pause_by_system(job_id: UUID, reason: str) -> None:
         pause_reason=reason[:200],
         revision=F("revision") + 1,
     )
+    tell_on_commit(job_id)
     transaction.on_commit(lambda: hold_paused(job_id), robust=True)
 
 
@@ -112,6 +132,7 @@ def recount(job_id: UUID) -> None:
             total=total,
             revision=F("revision") + 1,
         )
+        tell_on_commit(job_id)
         close_if_done(job_id)
 
 
@@ -127,8 +148,11 @@ def set_right(job_id: UUID) -> None:
         if state is None:
             _reopen(job)
         else:
-            BatchJob.objects.filter(pk=job.pk).update(state=state)
+            if BatchJob.objects.filter(pk=job.pk).exclude(state=state).update(state=state):
+                telling.tell_of_end(job, state, by=None)
+                publish_job_end(job, state)
             _note_end(job, state)
+            jobs_changed(job.organization_id)
 
 
 def _reopen(job: BatchJob) -> None:
@@ -139,3 +163,5 @@ def _reopen(job: BatchJob) -> None:
         discarded_at=None,
         revision=F("revision") + 1,
     )
+    tell_on_commit(job.pk)
+    jobs_changed(job.organization_id)

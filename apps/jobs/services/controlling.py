@@ -14,9 +14,12 @@ from django.utils import timezone
 from apps.accounts.actor import Actor
 from apps.audit.services import record
 from apps.core.errors import NotFound
+from apps.core.metrics import on_commit
 from apps.core.transactions import repeated
 from apps.jobs.errors import FileRunning, JobFinished, JobUnfinished, NothingToDiscard
+from apps.jobs.metrics import FILES_ENDED
 from apps.jobs.models import BatchFile, BatchJob
+from apps.jobs.news import tell_on_commit
 from apps.jobs.services import following, reuse
 from apps.jobs.services.closing import close_if_done
 from apps.jobs.states import OPEN, JobState
@@ -48,7 +51,9 @@ def cancel_job(*, actor: Actor, job: BatchJob, only: Sequence[BatchFile] = ()) -
             revision=F("revision") + 1,
             **({} if only else {"state": JobState.CANCELLING}),
         )
-        close_if_done(job.pk)
+        tell_on_commit(job.pk)
+        on_commit(FILES_ENDED, job.operation, State.CANCELLED, count=cancelled)
+        close_if_done(job.pk, by=actor.user)
         following.follow_up_on_commit(*stopped)
         note(actor, job, "job.cancel", only)
         job.refresh_from_db()
@@ -101,6 +106,7 @@ def _note_pause(job: BatchJob, actor: Actor, reason: str) -> None:
         pause_reason=reason[:200],
         revision=F("revision") + 1,
     )
+    tell_on_commit(job.pk)
 
 
 @repeated
@@ -183,6 +189,7 @@ def keep_job(*, actor: Actor, job: BatchJob, kept: bool) -> BatchJob:
     actor.require("update", "jobs", created_by_id=job.created_by_id)
     with transaction.atomic():
         BatchJob.objects.filter(pk=locked(job).pk).update(is_kept=kept, revision=F("revision") + 1)
+        tell_on_commit(job.pk)
         note(actor, job, "job.keep" if kept else "job.let_go")
         job.refresh_from_db()
     return job
@@ -201,6 +208,7 @@ def discard_job(*, actor: Actor, job: BatchJob) -> BatchJob:
         BatchJob.objects.filter(pk=job.pk, discarded_at=None).update(
             discarded_at=Now(), revision=F("revision") + 1
         )
+        tell_on_commit(job.pk)
         note(actor, job, "job.discard")
         job.refresh_from_db()
     return job
@@ -265,6 +273,7 @@ def note(
 def touch(job: BatchJob) -> None:
     """Tells who watches the job that something of it changed."""
     BatchJob.objects.filter(pk=job.pk).update(revision=F("revision") + 1)
+    tell_on_commit(job.pk)
 
 
 def locked(job: BatchJob) -> BatchJob:

@@ -14,9 +14,10 @@ from django.db import connection, transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
+from apps.jobs import storage
 from apps.jobs.models import BatchFile, BatchJob, Blob, FileResult
 from apps.jobs.services.closing import count_end
-from apps.jobs.services.reuse import READ, copy_of, likes_of, present
+from apps.jobs.services.reuse import READ, copy_of, likes_of, look_ahead, present
 from apps.jobs.states import DUPLICATE, JobState
 from apps.queue.claim import stored
 from apps.queue.doorbell import ring_on_commit
@@ -107,9 +108,11 @@ def follow_up(leader_id: UUID) -> int:
     if not waiting or leader is None:
         return 0
     if leader.state in READ and hasattr(leader, "result"):
+        storage.look_at(leader.result.blob_ids)
         done = sum(_become_duplicate(pk, leader) for pk in waiting)
         if done:
             return done
+    look_ahead(leader.organization_id, {leader.work_key})
     return _let_one_go(leader_id)
 
 

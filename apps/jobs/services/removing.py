@@ -9,11 +9,14 @@ from django.db import transaction
 from apps.accounts.actor import Actor
 from apps.core.errors import NotFound
 from apps.core.transactions import repeated
-from apps.jobs import storage
+from apps.jobs import storage, telling
+from apps.jobs.counters import jobs_changed
 from apps.jobs.errors import JobUnfinished
-from apps.jobs.models import BatchFile, BatchJob, Blob, Checkpoint, FileResult
+from apps.jobs.models import BatchFile, BatchJob, Blob, Checkpoint, Export, FileResult
+from apps.jobs.news import tell_on_commit
 from apps.jobs.services import following
 from apps.jobs.services.controlling import note
+from apps.jobs.services.exporting import remove_exports
 from apps.jobs.states import CLOSED
 
 UNFINISHED = "Cancel the job first, or wait for it to finish."
@@ -84,8 +87,12 @@ def remove_jobs(jobs: Iterable[BatchJob]) -> Removed:
     jobs = list(jobs)
     following.let_go_of({job.pk for job in jobs})
     count = BatchFile.objects.filter(job__in=jobs).count()
-    blobs = _blobs_of(jobs)
+    blobs = _blobs_of(jobs) | remove_exports(Export.objects.filter(jobs__in=jobs))
+    telling.forget_jobs(job.pk for job in jobs)
     BatchJob.objects.filter(pk__in=[job.pk for job in jobs]).delete()
+    for job in jobs:
+        tell_on_commit(job.pk, gone_from=job.organization_id)
+    jobs_changed(*{job.organization_id for job in jobs})
     return Removed(count, frozenset(blobs))
 
 

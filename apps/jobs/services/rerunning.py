@@ -7,10 +7,14 @@ from django.db.models import Exists, F, OuterRef, Q
 from django.db.models.functions import Now
 
 from apps.accounts.actor import Actor
+from apps.core.context import request_id_to_keep
+from apps.core.tracing import traceparent_to_keep
 from apps.core.transactions import repeated
-from apps.jobs import storage
-from apps.jobs.errors import JobUnfinished, NothingToRetry
+from apps.jobs import storage, telling
+from apps.jobs.counters import jobs_changed
+from apps.jobs.errors import JobUnfinished, NothingToRetry, require_batches
 from apps.jobs.models import BatchFile, BatchJob, Checkpoint
+from apps.jobs.news import tell_on_commit
 from apps.jobs.operations import lane_of
 from apps.jobs.services import following, reuse
 from apps.jobs.services.controlling import locked, note
@@ -35,7 +39,8 @@ def retry_job(*, actor: Actor, job: BatchJob, only: Sequence[BatchFile] = ()) ->
     """Opens a new run for what failed or was cancelled, or for those files of `only` alone, all
     or none; the rest stays as it is.
 
-    Which states run again is `runs_again`. Raises Forbidden, JobUnfinished, or NothingToRetry.
+    Which states run again is `runs_again`. Raises Forbidden, BatchesOff, JobUnfinished, or
+    NothingToRetry.
     """
     nothing = "No file of this job failed or was cancelled."
     return _run_again(actor, job, only, "job.retry", states=runs_again(actor), nothing=nothing)
@@ -45,7 +50,7 @@ def requeue_job(*, actor: Actor, job: BatchJob, only: Sequence[BatchFile] = ()) 
     """Opens a new run of everything, also of what succeeded, and reads duplicates for themselves.
 
     What was read before stays until its file is read anew. Quarantined files are left out unless
-    the actor may run them again. Raises Forbidden, JobUnfinished, or NothingToRetry.
+    the actor may run them again. Raises Forbidden, BatchesOff, JobUnfinished, or NothingToRetry.
     """
     states = ALL - {State.QUARANTINED} | (ALL & runs_again(actor))
     nothing = "No file of this job can be run again."
@@ -63,12 +68,16 @@ def _run_again(
     nothing: str,
 ) -> BatchJob:
     actor.require("update", "jobs", created_by_id=job.created_by_id)
+    require_batches()
     chosen = BatchFile.objects.filter(job=job, state__in=states)
     # What was taken out of one is here already, and runs again itself.
     was_opened = Exists(BatchFile.objects.filter(parent=OuterRef("pk")))
     chosen = chosen.exclude(Q(was_opened) & Q(state=State.SUCCEEDED))
     if only:
         chosen = chosen.filter(pk__in=[file.pk for file in only])
+    if action != REQUEUE:
+        keys = chosen.values_list("work_key", flat=True).distinct()
+        reuse.look_ahead(job.organization_id, set(keys))
     with transaction.atomic():
         reuse.lock_bytes(chosen)
         files = list(chosen.select_for_update(of=("self",), no_key=True).order_by("id"))
@@ -128,6 +137,8 @@ def _reopen(job: BatchJob, files: list[BatchFile]) -> None:
             error_detail="",
             started_at=None,
             finished_at=None,
+            request_id=request_id_to_keep(),
+            traceparent=traceparent_to_keep(),
         )
     counters = [name for file in files for name in COUNTERS[file.state]]
     BatchJob.objects.filter(pk=job.pk).update(
@@ -135,6 +146,7 @@ def _reopen(job: BatchJob, files: list[BatchFile]) -> None:
         state=JobState.QUEUED,
         run=F("run") + 1,
         progress_floor=0,
+        request_id=request_id_to_keep(),
         started_at=None,
         finished_at=None,
         discarded_at=None,
@@ -144,6 +156,10 @@ def _reopen(job: BatchJob, files: list[BatchFile]) -> None:
         paused_seconds=0,
         revision=F("revision") + 1,
     )
+    tell_on_commit(job.pk)
+    if released := counters.count(State.QUARANTINED):
+        telling.tell_of_release(job, job.quarantined - released)
+    jobs_changed(job.organization_id)
     ring_on_commit(lane, len(files))
 
 

@@ -11,7 +11,8 @@ delete the same ones.
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from uuid import UUID
 
 from django.conf import settings
 from django.db.models import Q, QuerySet, Window
@@ -20,6 +21,7 @@ from django.utils.crypto import salted_hmac
 
 from apps.jobs import storage
 from apps.jobs.models import CONTAINERS, BatchFile, BatchJob, Blob, FileResult
+from apps.jobs.places import place
 from apps.jobs.states import DUPLICATE
 from apps.processors import registry
 from apps.processors.protocol import Options
@@ -84,10 +86,20 @@ def likes_of(files: Sequence[BatchFile]) -> dict[str, BatchFile]:
     keys = {file.work_key for file in files if file.work_key}
     if not keys:
         return {}
-    alike = BatchFile.objects.in_organization(files[0].organization).filter(work_key__in=keys)
+    alike = BatchFile.objects.filter(organization=files[0].organization_id, work_key__in=keys)
     alike = alike.exclude(pk__in=[file.pk for file in files])
     # In this order: one that ends in between is seen at least once.
     return _about_to_be_read(alike) | _read(alike)
+
+
+def look_ahead(organization_id: UUID, keys: Collection[str]) -> None:
+    """Looks whether what was read of these is in storage, before a transaction that asks for it
+    with locks in hand: a bucket may be slow. Raises StorageUnavailable."""
+    keys = {key for key in keys if key}
+    if not keys or not place().is_far:
+        return
+    alike = BatchFile.objects.filter(organization=organization_id, work_key__in=keys)
+    storage.look_at(pk for file in _newest(alike) for pk in file.result.blob_ids)
 
 
 def _about_to_be_read(alike: QuerySet[BatchFile]) -> dict[str, BatchFile]:
@@ -98,18 +110,22 @@ def _about_to_be_read(alike: QuerySet[BatchFile]) -> dict[str, BatchFile]:
 def _read(alike: QuerySet[BatchFile]) -> dict[str, BatchFile]:
     """The newest of each; a duplicate counts once its original is gone, so that what was read is
     not read again."""
+    files = _newest(alike)
+    there = present({pk for file in files for pk in file.result.blob_ids})
+    return {file.work_key: file for file in files if file.result.blob_ids <= there}
+
+
+def _newest(alike: QuerySet[BatchFile]) -> list[BatchFile]:
     newest = Window(RowNumber(), partition_by="work_key", order_by="-id")
     has_read = Q(state=State.SUCCEEDED) | Q(state=DUPLICATE, duplicate_of=None)
     found = alike.filter(has_read, result__isnull=False).annotate(place=newest).filter(place=1)
-    files = list(found.select_related("result"))
-    there = present({pk for file in files for pk in file.result.blob_ids})
-    return {file.work_key: file for file in files if file.result.blob_ids <= there}
+    return list(found.select_related("result"))
 
 
 def present(wanted: Iterable[int]) -> set[int]:
     """Which of these blobs are there, bytes and all; they stay until the transaction ends."""
     blobs = Blob.objects.select_for_update(no_key=True).filter(pk__in=list(wanted)).order_by("pk")
-    return {blob.pk for blob in blobs if not storage.is_gone(blob)}
+    return {blob.pk for blob in blobs if storage.was_there(blob)}
 
 
 def copy_results(rows: Sequence[BatchFile]) -> int:

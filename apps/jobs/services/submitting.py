@@ -5,20 +5,28 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-from django.db import IntegrityError, transaction
-from django.db.models import F, QuerySet
+from django.db import IntegrityError, connection, transaction
+from django.db.models import BooleanField, ExpressionWrapper, F, Q, QuerySet
 from django.db.models.functions import Now
 
 from apps.accounts.actor import Actor
+from apps.accounts.models import Organization
+from apps.audit.services import record
+from apps.core.deadline import unhurried
 from apps.core.errors import FieldError
+from apps.core.metrics import on_commit
 from apps.core.sealing import Unsealable, seal, unseal
 from apps.jobs import storage
-from apps.jobs.errors import AllRejected, IdempotencyMismatch, NoFiles
+from apps.jobs.counters import jobs_changed
+from apps.jobs.errors import AllRejected, IdempotencyMismatch, NoFiles, require_batches
+from apps.jobs.metrics import FILES_ENDED, FILES_SUBMITTED, JOBS_SUBMITTED
 from apps.jobs.models import BatchFile, BatchJob, IdempotencyKey
+from apps.jobs.news import tell_on_commit
 from apps.jobs.operations import lane_of
 from apps.jobs.services import following, reuse
 from apps.jobs.services.closing import close_if_done
-from apps.jobs.states import REJECTED, JobState
+from apps.jobs.services.uploading import use_uploads
+from apps.jobs.states import DUPLICATE, REJECTED, JobState
 from apps.jobs.upload import Received
 from apps.processors import registry
 from apps.processors.errors import BadDocument
@@ -58,12 +66,13 @@ class Replayable:
 def submit_job(*, actor: Actor, submission: Submission, files: list[Received]) -> BatchJob:
     """Stores the job and its files durably and rings for workers once that is committed.
 
-    A file with a problem becomes a `rejected` row. Raises Forbidden, NoFiles, or AllRejected when
-    nothing is left to do; then nothing is stored.
+    A file with a problem becomes a `rejected` row. Raises Forbidden, BatchesOff, NoFiles,
+    UploadGone, or AllRejected when nothing is left to do; then nothing is stored.
     """
     actor.require("create", "jobs")
+    require_batches()
     if not files:
-        raise NoFiles('Send at least one file in the field "file".')
+        raise NoFiles('Send at least one file in the field "file", or an id in "upload_ids".')
     refuse_what_no_processor_takes(submission.operation, files)
     problems = [each for each in files if each.problem is not None]
     if len(problems) == len(files):
@@ -73,7 +82,10 @@ def submit_job(*, actor: Actor, submission: Submission, files: list[Received]) -
                 FieldError(f.name, f.problem.code, f.problem.detail) for f in problems if f.problem
             ],
         )
+    if not connection.in_atomic_block:
+        bring(actor.organization, files, submission.operation, submission.options)
     with transaction.atomic():
+        use_uploads(actor, [each.upload_id for each in files if each.upload_id])
         job: BatchJob = BatchJob.objects.create(
             organization=actor.organization,
             created_by=actor.user,
@@ -85,9 +97,20 @@ def submit_job(*, actor: Actor, submission: Submission, files: list[Received]) -
             total=len(files),
             rejected=len(problems),
         )
+        on_commit(JOBS_SUBMITTED, job.operation)
         add_files(job, file_rows(job, files, options=submission.options))
         close_if_done(job.pk)
+        tell_on_commit(job.pk)
+        jobs_changed(job.organization_id)
         job.refresh_from_db()
+        record(
+            organization=actor.organization,
+            actor=actor.user,
+            action="job.submit",
+            target="job",
+            target_id=job.pk,
+            detail={"files": job.total, "operation": job.operation},
+        )
     return job
 
 
@@ -96,6 +119,10 @@ def add_files(job: BatchJob, rows: Sequence[BatchFile]) -> None:
     those that can start. What was read before has its result at once. In the caller's transaction.
     """
     BatchFile.objects.bulk_create(rows)
+    on_commit(FILES_SUBMITTED, job.operation, count=len(rows))
+    for state in (REJECTED, DUPLICATE):  # they ended before they began
+        ended = sum(row.state == state for row in rows)
+        on_commit(FILES_ENDED, job.operation, state, count=ended)
     reused = reuse.copy_results(rows)
     if reused:
         BatchJob.objects.filter(pk=job.pk).update(
@@ -142,6 +169,7 @@ def submit_once(
     known = _replay(actor, replayable)
     if known is not None:
         return known, True
+    bring(actor.organization, files, submission.operation, submission.options)
     try:
         with transaction.atomic():
             # First, so that the loser of a race has put no bytes in place yet.
@@ -178,9 +206,12 @@ def _with_key(actor: Actor, route: str, key: str) -> QuerySet[IdempotencyKey]:
 
 def _replay(actor: Actor, replayable: Replayable) -> dict[str, Any] | None:
     mine = _with_key(actor, replayable.route, replayable.key)
-    mine.filter(created_at__lt=Now() - KEY_KEPT_FOR).delete()
-    known = mine.first()
+    is_over = Q(created_at__lt=Now() - KEY_KEPT_FOR)
+    known = mine.annotate(is_over=ExpressionWrapper(is_over, BooleanField())).first()
     if known is None:
+        return None
+    if known.is_over:
+        mine.filter(is_over, pk=known.pk).delete()
         return None
     if known.fingerprint != replayable.fingerprint:
         raise IdempotencyMismatch("Use a new key for a new request.")
@@ -208,14 +239,7 @@ def file_rows(
 ) -> list[BatchFile]:
     """Rows for `files` in their order from position `first` on, their bytes in place; `parent` is
     what they were found in. Call it in the transaction that stores them."""
-    blobs = storage.put_all(
-        job.organization,
-        (
-            storage.Incoming(each.path, each.sha256, each.size_bytes)
-            for each in files
-            if each.path and not each.problem
-        ),
-    )
+    blobs = storage.put_all(job.organization, _arrived(files))
     is_held = job.state == JobState.PAUSED
     rows = []
     for position, each in enumerate(files, start=first):
@@ -235,6 +259,28 @@ def file_rows(
     for row, rank in zip(in_line, ranks_for(job, len(in_line)), strict=True):
         row.fair_rank = rank
     return rows
+
+
+def bring(
+    organization: Organization, files: Iterable[Received], operation: str, options: Options
+) -> None:
+    """Has their bytes on their way to where they will be put in place, and looks at those of what
+    was read of their like; before the transaction that stores `files`. Raises StorageUnavailable.
+    """
+    taken = [each for each in files if each.path and not each.problem]
+    with unhurried():
+        for each, brought in zip(taken, storage.bring(organization, _arrived(taken)), strict=True):
+            each.blob_id = brought.blob_id
+        rows = [BatchFile(kind=each.kind, sha256=each.sha256) for each in taken]
+        reuse.look_ahead(organization.pk, {reuse.work_key(operation, options, row) for row in rows})
+
+
+def _arrived(files: Iterable[Received]) -> list[storage.Incoming]:
+    return [
+        storage.Incoming(each.path, each.sha256, each.size_bytes, each.blob_id)
+        for each in files
+        if each.path and not each.problem
+    ]
 
 
 def _row(job: BatchJob, each: Received, parent: BatchFile | None) -> BatchFile:

@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import Sum
 from django.utils import timezone
 from django.utils.safestring import SafeString, mark_safe
 
 from apps.core.charts import Chart, Series, bars, line
 from apps.queue.models import Throughput
+from apps.queue.throughput import ended_since
 
 GROUPS = {
     "succeeded": ("good", ("succeeded",)),
@@ -85,9 +85,11 @@ def _day_of(moment: datetime) -> datetime:
 
 def _counted(size: Throughput.Size, since: datetime) -> list[Counted]:
     """Over all lanes and handlers."""
-    found = Throughput.objects.filter(size=size, start__gte=since).order_by()
-    counted = found.values_list("start", "outcome").annotate(Sum("count"), Sum("seconds"))
-    return [Counted(timezone.localtime(start), *more) for start, *more in counted]
+    rows = ended_since(size.value, since)
+    return [
+        Counted(timezone.localtime(datetime.fromisoformat(start)), outcome, count, seconds)
+        for start, outcome, count, seconds in rows
+    ]
 
 
 def _span(

@@ -36,7 +36,8 @@ class LaneForm(forms.ModelForm):
         max_value=MOST,
         label="at once for one organization",
         help_text="So that one organization leaves places to the others, also while nobody else "
-        "waits. Empty: no limit; turns are fair without one.",
+        "waits. Empty: what the settings say, which is 1 in the lane email, where the messages of "
+        "webhooks wait for strangers, and no limit elsewhere; turns are fair without one.",
     )
 
     class Meta:
@@ -84,4 +85,7 @@ class LaneAdmin(Listing):
 
     @admin.display(description="at once for one organization")
     def for_one(self, lane: Lane) -> str:
-        return str(lane.max_running_per_organization or "no limit")
+        if lane.max_running_per_organization is not None:
+            return str(lane.max_running_per_organization)
+        each = settings.QUEUE_LANES_EACH.get(lane.name)
+        return "no limit" if each is None else f"{each}, as the settings say"

@@ -81,7 +81,10 @@ class WorkItemAdmin(ServiceAdmin):
         ("When", {"fields": ("started_at", "finished_at", "took")}),
         ("Error", {"fields": ("error_class", "error_code", "error_detail")}),
         ("Attempts", {"fields": ("attempts_shown",)}),
-        ("Queue", {"fields": ("id", "kind", "lane", "run", "available_at", "worker_id")}),
+        (
+            "Queue",
+            {"fields": ("id", "kind", "lane", "run", "available_at", "worker_id", "request_id")},
+        ),
     )
     service_actions = (
         ServiceAction(

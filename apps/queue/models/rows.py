@@ -9,7 +9,9 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from apps.accounts.models import OrganizationOwned, OrganizationQuerySet
+from apps.core.context import request_id_to_keep
 from apps.core.ids import uuid7
+from apps.core.tracing import LONGEST, traceparent_to_keep
 from apps.queue.retry import Tally
 from apps.queue.states import READY, UNFINISHED, State
 
@@ -67,7 +69,19 @@ class LeasedRowQuerySet(OrganizationQuerySet[Any]):
         return self.running().filter(lease_expires_at__lt=Now())
 
 
-class LeasedRow(OrganizationOwned):
+class OfRequest(models.Model):
+    """What a request put in line: its id is that of the one which did so last, for logs and errors,
+    "" for nobody's."""
+
+    request_id = models.CharField(
+        max_length=64, blank=True, default=request_id_to_keep, db_default="", editable=False
+    )
+
+    class Meta:
+        abstract = True
+
+
+class LeasedRow(OrganizationOwned, OfRequest):
     """One piece of durable work. Only `apps.queue` moves it into and out of `running`.
 
     `lease_expires_at` is in no index on purpose: renewals then stay cheap (heap-only) updates on
@@ -99,6 +113,9 @@ class LeasedRow(OrganizationOwned):
     created_at = models.DateTimeField(default=timezone.now)
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
+    traceparent = models.CharField(
+        max_length=LONGEST, blank=True, default=traceparent_to_keep, db_default="", editable=False
+    )
 
     objects: ClassVar[Any] = LeasedRowQuerySet.as_manager()
 

@@ -31,6 +31,10 @@ class WorkItem(LeasedRow):
     objects: ClassVar[Any] = LeasedRowQuerySet.as_manager()
 
     class Meta(LeasedRow.Meta):
+        indexes = [
+            *LeasedRow.Meta.indexes,
+            models.Index(fields=["finished_at"], name="workitem_finished"),
+        ]
         constraints = [
             models.UniqueConstraint(
                 fields=["kind", "dedupe_key"],

@@ -18,9 +18,10 @@ from django.utils import timezone
 from apps.accounts.models import User
 from apps.core.admin import ReadOnly
 from apps.core.errors import InvalidInput, Unavailable
+from apps.core.spans import SPANS
 from apps.ratelimits import inspection
 from apps.ratelimits.abuse import REFUSALS
-from apps.ratelimits.admin.charts import OUTCOMES, SPANS, charts
+from apps.ratelimits.admin.charts import OUTCOMES, charts
 from apps.ratelimits.limiters import TABLE
 from apps.ratelimits.models import REASON_MAX_LENGTH, LimitsNow, Offender
 from apps.ratelimits.stores import store

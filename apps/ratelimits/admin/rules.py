@@ -19,12 +19,12 @@ from django.utils.safestring import SafeString
 from apps.accounts.models import User
 from apps.core.admin import LinkedFilter, link_to, one_of, state_of, url_of
 from apps.core.admin_actions import ServiceAction, ServiceAdmin, Skipped
+from apps.core.clients import client_address
 from apps.core.errors import InvalidInput
 from apps.ratelimits.admin.forms import RuleForm
 from apps.ratelimits.limiters import TABLE
 from apps.ratelimits.models import RateLimitRule
 from apps.ratelimits.rules import add_rule, change_rule, new_rule, remove_rule
-from apps.ratelimits.subjects import client_address
 
 ADD, CHANGE = "ratelimits.add_ratelimitrule", "ratelimits.change_ratelimitrule"
 DELETE = "ratelimits.delete_ratelimitrule"

@@ -1,12 +1,14 @@
 """What several templates draw: icons, states, progress bars, moments."""
 
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from django import template
+from django.core.signals import setting_changed
+from django.dispatch import receiver
 from django.templatetags.static import static
 from django.utils import timezone
-from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -20,6 +22,7 @@ SEGMENTS = ("succeeded", "failed", "quarantined", "rejected", "cancelled")
 
 
 @register.simple_tag
+@cache
 def icon(name: str) -> SafeString:
     """A symbol of `web/icons.svg`; it only repeats what the text beside it says."""
     source = static("web/icons.svg")
@@ -29,10 +32,18 @@ def icon(name: str) -> SafeString:
 
 
 @register.simple_tag
+@cache
 def state(name: str) -> SafeString:
     """A state as a coloured word with a symbol."""
-    label, symbol = words.STATE_WORDS[name]
+    label, symbol = words.STATE_WORDS.get(name) or words.WEBHOOK_WORDS[name]
     return format_html('<span class="state" data-state="{}">{}{}</span>', name, icon(symbol), label)
+
+
+@receiver(setting_changed)
+def _forget(*, setting: str, **_: object) -> None:
+    if setting in ("STATIC_URL", "STORAGES"):
+        icon.cache_clear()
+        state.cache_clear()
 
 
 @register.simple_tag
@@ -40,10 +51,12 @@ def moment(when: datetime | None) -> SafeString:
     """How long ago `when` was, kept right by the page's script; the exact time in a tooltip."""
     if when is None:
         return format_html('<span class="faint">{}</span>', "not yet")
-    exact = date_format(timezone.localtime(when), "j M Y, H:i:s e")
     age = (timezone.now() - when).total_seconds()
     return format_html(
-        '<time datetime="{}" title="{}">{}</time>', when.isoformat(), exact, words.ago(age)
+        '<time datetime="{}" title="{}">{}</time>',
+        when.isoformat(),
+        words.exactly(when),
+        words.ago(age),
     )
 
 
@@ -71,6 +84,11 @@ def segments(live: Live) -> list[tuple[str, float, float]]:
 @register.filter
 def duration(seconds: float | None) -> str:
     return words.duration(seconds)
+
+
+@register.filter
+def operation(name: str) -> str:
+    return words.operation(name)
 
 
 @register.filter

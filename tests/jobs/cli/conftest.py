@@ -14,7 +14,9 @@ from pytest_django.live_server_helper import LiveServer
 
 from apps.accounts.models import Organization, User
 from apps.accounts.services import create_api_key
+from apps.jobs.cli import remote
 from apps.queue.loop import work_once
+from tests.jobs.cli.bad_way import BadWay, Fate
 
 LANES = ["default", "ocr", "heavy"]
 
@@ -106,3 +108,19 @@ def inbox(tmp_path: Path) -> Callable[..., Path]:
         return folder
 
     return make
+
+
+@pytest.fixture
+def bad_way(
+    live_server: LiveServer, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., BadWay]]:
+    monkeypatch.setattr(remote, "RETRY_SECONDS", 0)
+    made: list[BadWay] = []
+
+    def make(*fates: Fate) -> BadWay:
+        made.append(BadWay(live_server.url, *fates))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()

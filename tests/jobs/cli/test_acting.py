@@ -13,6 +13,8 @@ from tests.batches import submit
 from tests.jobs.cli.conftest import Run
 from tests.jobs.runs import fail_next, read_next
 
+pytestmark = pytest.mark.once
+
 
 def after(run: Run, way: list[str], job: BatchJob, *arguments: str) -> dict[str, Any]:
     """The job as the command tells it when it has done that."""

@@ -20,7 +20,7 @@ from tests.jobs.runs import fail_next, read_next
 from tests.queue.conftest import _fresh_process_state
 
 __all__ = ["_fresh_process_state"]
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.once]
 
 
 @pytest.fixture

@@ -16,6 +16,8 @@ from apps.queue.loop import work_once
 from tests.batches import submit, submit_exactly
 from tests.jobs.cli.conftest import Run
 
+pytestmark = pytest.mark.once
+
 
 def listed(out: str) -> list[str]:
     """The ids in a printed table."""

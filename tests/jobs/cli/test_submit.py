@@ -19,6 +19,7 @@ from apps.accounts.services import create_user
 from apps.jobs.models import BatchFile, BatchJob
 from apps.queue.models import Priority
 from tests.jobs.cli.conftest import Run
+from tests.jobs.runs import read_next
 from tests.processes import Process
 
 pytestmark = pytest.mark.once
@@ -60,6 +61,7 @@ def test_the_line_says_how_to_follow(run: Run, way: list[str], inbox: Inbox) -> 
     out = run("submit", inbox({"a.txt": "text"}), *way).out
 
     command = out.split("manage.py ")[1].split()
+    read_next()
     key = way[-2:] if "--key" in way else []
     assert str(BatchJob.objects.get().pk) in run(*command, *key).out
     if key:
@@ -336,6 +338,6 @@ def test_ctrl_c_ends_the_waiting_and_not_the_job(
 
     assert process.wait() == 130
     job = BatchJob.objects.get()
-    assert f"manage.py jobs {job.pk} --user {alice.email}" in process.output
+    assert f"manage.py watch {job.pk} --user {alice.email}" in process.output
     assert "Traceback" not in process.output
     assert job.state == "queued"

@@ -1,4 +1,4 @@
-"""`manage.py create_admin`: a user with every right in the admin."""
+"""`manage.py create_admin`: a user with every right in the admin, or who may see all of it."""
 
 import getpass
 import json
@@ -7,20 +7,24 @@ import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
+from django.db import transaction
 
-from apps.accounts.services import create_user
+from apps.accounts.services import COMMAND_LINE, sign_up
+from apps.accounts.viewers import make_viewer
+from apps.core.commands import OwnCommand
 from apps.core.errors import DocmillError
 
 GENERATED_PASSWORD_BYTES = 18
 
 
-class Command(BaseCommand):
-    help = """Make a user who may do everything in the admin.
+class Command(OwnCommand):
+    help = """Make a user who may do everything in the admin; with --read-only, see everything.
 
 Asks for what is not given when it runs in a terminal, and fails when it does not.
 
   manage.py create_admin --email admin@example.com --generate
+  manage.py create_admin --email oncall@example.com --generate --read-only
 """
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:
@@ -34,14 +38,27 @@ Asks for what is not given when it runs in a terminal, and fails when it does no
         password.add_argument(
             "--generate", action="store_true", help="make a password and print it, once"
         )
+        parser.add_argument(
+            "--read-only", action="store_true", help="may open every page there and change nothing"
+        )
         parser.add_argument("--json", action="store_true", help="answer one JSON object")
 
     def handle(self, *args: Any, **options: Any) -> None:
         email = options["email"] or _ask("E-mail address: ", "--email")
         generated = secrets.token_urlsafe(GENERATED_PASSWORD_BYTES) if options["generate"] else None
         password = generated or options["password"] or _ask_password()
+        is_viewer = options["read_only"]
         try:
-            user = create_user(email=email, password=password, is_staff=True, is_superuser=True)
+            with transaction.atomic():
+                user = sign_up(
+                    email=email,
+                    password=password,
+                    is_staff=True,
+                    is_superuser=not is_viewer,
+                    by=COMMAND_LINE,
+                )
+                if is_viewer:
+                    make_viewer(user=user)
         except DocmillError as error:
             raise CommandError(f"{error} No user was made.") from error
         if options["json"]:
@@ -50,7 +67,8 @@ Asks for what is not given when it runs in a terminal, and fails when it does no
                 answer["password"] = generated
             self.stdout.write(json.dumps(answer))
             return
-        self.stdout.write(f"Made the admin {user.email}.")
+        what = "read-only operator" if is_viewer else "admin"
+        self.stdout.write(f"Made the {what} {user.email}.")
         if generated:
             self.stdout.write(f"Password, shown only now: {generated}")
 

@@ -6,18 +6,19 @@ from argparse import ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormat
 from datetime import timedelta
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.utils import timezone
 
 from apps.accounts.models import ApiKey, Organization, User
 from apps.accounts.roles import Role
-from apps.accounts.services import create_api_key
+from apps.accounts.services import give_key
+from apps.core.commands import OwnCommand
 from apps.core.errors import DocmillError
 
 MAX_EXPIRY_DAYS = 3650
 
 
-class Command(BaseCommand):
+class Command(OwnCommand):
     help = """Make an API key for a user and print its token, once.
 
 The token alone goes to standard output, everything else to standard error:
@@ -55,7 +56,7 @@ The token alone goes to standard output, everything else to standard error:
         user = _find_user(options["user"])
         days = options["expires_days"]
         try:
-            key, token = create_api_key(
+            key, token = give_key(
                 organization=_find_organization(user, options["organization"]),
                 user=user,
                 name=options["name"],

@@ -2,14 +2,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
+from apps.core.commands import ServiceCommand
 from apps.health.embedded import UnsafeDirectory
 from apps.health.instance import AlreadyRunning
 from apps.health.up import CannotStart, Wish, run_up
 
 
-class Command(BaseCommand):
+class Command(ServiceCommand):
     help = (
         "Run everything here: broker, web, workers and recurring work, until Ctrl-C. "
         "State lives in DOCMILL_DATA_DIR. Example: manage.py up --samples samples"

@@ -9,12 +9,12 @@ from datetime import datetime
 from typing import Any
 
 from django.contrib.admin.options import IncorrectLookupParameters
-from django.core.management.base import BaseCommand
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from tqdm import tqdm
 
 from apps.accounts.models import User
+from apps.core.commands import OwnCommand
 from apps.core.errors import DocmillError
 from apps.jobs import bulk
 from apps.jobs.admin.bulk import matching_for
@@ -43,7 +43,7 @@ PARAMETERS = {
 """What the lists of the admin call a filter that has another name here."""
 
 
-class Command(BaseCommand):
+class Command(OwnCommand):
     help = """Do one thing to all jobs, or files, that match: as background work, audited.
 
   manage.py bulk retry --state failed --error-class infra --dry-run

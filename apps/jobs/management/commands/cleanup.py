@@ -9,20 +9,21 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db.models import QuerySet
 from django.template.defaultfilters import filesizeformat
 from tqdm import tqdm
 
 from apps.accounts.models import Organization
-from apps.jobs import cleanup, storage
+from apps.core.commands import OwnCommand
+from apps.jobs import cleanup, leftovers
 from apps.jobs.models import BatchJob
 
 
-class Command(BaseCommand):
+class Command(OwnCommand):
     help = """Remove jobs whose time is over, with all that only they use, and what else is too old:
-idempotency keys, sessions, bulk actions, uploads that never finished. Beat does it by itself every
-hour; jobs that have not ended, or that somebody keeps, stay.
+exports, idempotency keys, sessions, bulk actions, what was sent to webhooks, uploads that never
+finished. Beat does it by itself every hour; jobs that have not ended, or that somebody keeps, stay.
 
   manage.py cleanup --dry-run
   manage.py cleanup --older-than 7 --organization 019f3c1e-5a70-7c55-b0b4-6f5a1c0e9d21
@@ -94,21 +95,24 @@ def _remove(jobs: QuerySet[BatchJob], limit: int | None, *, total: int) -> clean
         return cleanup.remove(jobs, limit=limit, tell=lambda part: bar.update(part.jobs))
 
 
-OTHERS = ("idempotency_keys", "sessions", "work_items", "uploads")
+OTHERS = ("exports", "idempotency_keys", "sessions", "work_items", "webhooks", "uploads")
 
 
 def _others(is_dry: bool) -> dict[str, int]:
     """What is removed beside jobs, or would be."""
     keys, sessions, work = cleanup.old_keys(), cleanup.old_sessions(), cleanup.old_work()
+    exports, messages = cleanup.old_exports(), cleanup.old_deliveries()
     if is_dry:
-        found = (keys.count(), sessions.count(), work.count(), len(storage.stale_uploads()))
-    else:
-        found = (
-            cleanup.remove_rows(keys),
-            cleanup.remove_rows(sessions),
-            cleanup.remove_work(work),
-            storage.remove_stale_uploads(),
-        )
+        counts = [each.count() for each in (exports, keys, sessions, work, messages)]
+        return dict(zip(OTHERS, [*counts, len(leftovers.stale_uploads())], strict=True))
+    found = (
+        cleanup.remove_old_exports(),
+        cleanup.remove_rows(keys),
+        cleanup.remove_rows(sessions),
+        cleanup.remove_work(work),
+        cleanup.remove_rows(messages),
+        leftovers.remove_stale_uploads(),
+    )
     return dict(zip(OTHERS, found, strict=True))
 
 
@@ -116,9 +120,11 @@ def _sentence(told: dict[str, int], *, is_dry: bool) -> str:
     names = {
         "jobs": "job",
         "files": "file",
+        "exports": "export",
         "idempotency_keys": "idempotency key",
         "sessions": "session",
         "work_items": "bulk action",
+        "webhooks": "webhook",
         "uploads": "unfinished upload",
     }
     parts = [

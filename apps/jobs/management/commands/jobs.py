@@ -37,6 +37,7 @@ class Command(DoorCommand):
   manage.py jobs --state running --state queued
   manage.py jobs 019f3c1e-5a70-7c55-b0b4-6f5a1c0e9d21
   manage.py jobs 019f3c1e-5a70-7c55-b0b4-6f5a1c0e9d21 --pause --reason "Wrong scans"
+  manage.py jobs 019f3c1e-5a70-7c55-b0b4-6f5a1c0e9d21 --save results/ --format xlsx
   DOCMILL_API_KEY=dm_... manage.py jobs --url https://mill.example.com
 """
 
@@ -53,6 +54,7 @@ class Command(DoorCommand):
         parser.add_argument(
             "--all", action="store_true", help="those of every organization of this installation"
         )
+        self.add_save_arguments(parser)
         self.add_door_arguments(parser)
         self._add_actions(parser)
 
@@ -80,16 +82,18 @@ class Command(DoorCommand):
                 if act:
                     door.act(options["id"], *act)
                 if options["id"]:
-                    self._show_one(door, options["id"], as_json=options["json"])
+                    self._show_one(door, options)
                 else:
                     self._show_list(door, options)
             except (Refused, Away) as error:
                 raise undone(str(error)) from error
 
-    def _show_one(self, door: Door, job_id: uuid.UUID, *, as_json: bool) -> None:
-        job = door.job(job_id)
-        job["files"] = door.files(job_id)
-        if as_json:
+    def _show_one(self, door: Door, options: dict[str, Any]) -> None:
+        job = door.job(options["id"])
+        job["files"] = door.files(options["id"])
+        if options["save"]:
+            self.save(door, job, options["save"], options["format"])
+        if options["json"]:
             self.stdout.write(json.dumps({"jobs": [job]}, indent=2))
             return
         paused = paused_words(job)
@@ -120,7 +124,7 @@ def _act(options: dict[str, Any]) -> tuple[str, Json] | None:
         if act is None or act[0] != "pause":
             raise undone("--reason goes with --pause.")
         act = ("pause", {"reason": options["reason"]})
-    if act and not options["id"]:
+    if (act or options["save"]) and not options["id"]:
         raise undone("Say which job: give its ID.")
     if act and options["all"]:
         raise undone("Say as whom: --user EMAIL instead of --all.")

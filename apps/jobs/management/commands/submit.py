@@ -6,26 +6,24 @@ import os
 import sys
 import uuid
 from argparse import ArgumentParser
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from django.core.management.base import CommandError
 
 from apps.jobs.cli import paths
-from apps.jobs.cli.arguments import USAGE, DoorCommand, follow_command, undone
+from apps.jobs.cli.arguments import USAGE, follow_command, undone
 from apps.jobs.cli.doors import Away, Door, Json, Order, Refused
-from apps.jobs.cli.screens import Bars, Lines, Screen
-from apps.jobs.cli.tables import files_in_words, files_table, visible
+from apps.jobs.cli.following import SOME_FAILED, FollowingCommand, have_lost
+from apps.jobs.cli.screens import Lines
+from apps.jobs.cli.tables import files_in_words, visible
 from apps.jobs.cli.watching import Watch
 from apps.queue.models import PRIORITIES
 
-INTERRUPTED = 130
-"""128 + SIGINT, as shells have it."""
-SOME_FAILED = 1
 SKIPPED_SHOWN = 10
 NOTHING = "Nothing was submitted."
 PASSWORD_VARIABLE = "DOCMILL_DOCUMENT_PASSWORD"  # noqa: S105 (a name, no password)
@@ -33,7 +31,8 @@ PASSWORD_VARIABLE = "DOCMILL_DOCUMENT_PASSWORD"  # noqa: S105 (a name, no passwo
 
 @dataclass
 class Submitted:
-    """What became of the batches: the jobs, and what was refused; `is_cut` when not all went."""
+    """What became of the batches: the jobs, and what was refused; `is_cut` when not all was done
+    that was asked for."""
 
     jobs: list[Json] = field(default_factory=list)
     problems: list[Json] = field(default_factory=list)
@@ -44,20 +43,20 @@ class Submitted:
         """0 when no file is known to have failed."""
         if self.is_cut:
             return USAGE
-        lost = ("failed", "quarantined", "cancelled", "rejected")
-        failed = any(job["counts"][state] for job in self.jobs for state in lost)
-        return SOME_FAILED if failed or self.problems else 0
+        return SOME_FAILED if have_lost(self.jobs) or self.problems else 0
 
 
-class Command(DoorCommand):
+class Command(FollowingCommand):
     help = """Submit files and folders as jobs.
 
   manage.py submit invoices/ letter.pdf --wait
+  manage.py submit invoices/ --save results/ --format xlsx
   manage.py submit scans/ --operation ocr --options '{"languages": ["deu"]}' --priority high
   DOCMILL_API_KEY=dm_... manage.py submit report.pdf --url https://mill.example.com --wait
 
 Folders are searched to the bottom; hidden files in them, and kinds of files that are not read, are
-left out. Exit code: 0 all went well, 1 some files failed or were rejected, 2 not (all) submitted.
+left out. Exit code: 0 all went well, 1 some files failed or were rejected, 2 not all of it was
+done: submitted, waited for, saved.
 """
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -72,6 +71,7 @@ left out. Exit code: 0 all went well, 1 some files failed or were rejected, 2 no
             help=f"ask for the password that opens the documents; default: ${PASSWORD_VARIABLE}",
         )
         parser.add_argument("--wait", action="store_true", help="until all is done; show results")
+        self.add_save_arguments(parser)
         parser.add_argument(
             "--organization",
             type=uuid.UUID,
@@ -84,10 +84,10 @@ left out. Exit code: 0 all went well, 1 some files failed or were rejected, 2 no
         batches = self._batches(options["paths"])
         door = self.open_door(options)
         submitted = Submitted()
-        with closing(door), self._interruptible(door, submitted):
+        with closing(door), self.interruptible(door, submitted.jobs, f"Stopped. {NOTHING}"):
             self._submit(door, batches, _order(options), submitted)
-            if options["wait"] and submitted.jobs:
-                self._wait(door, submitted, as_json=options["json"])
+            if (options["wait"] or options["save"]) and submitted.jobs:
+                self._see_through(door, submitted, options)
             elif not options["json"]:
                 self._tell(door, submitted)
             if options["json"]:
@@ -148,40 +148,49 @@ left out. Exit code: 0 all went well, 1 some files failed or were rejected, 2 no
             parts.append(f"follow it with: {follow_command(door, job['id'])}")
             self.stdout.write(visible(f"{job['id']}  {'; '.join(parts)}"))
 
+    def _see_through(self, door: Door, submitted: Submitted, options: dict[str, Any]) -> None:
+        """Waits and saves. Where that comes to nothing, the jobs are there and told of anyway."""
+        try:
+            self._wait(door, submitted, as_json=options["json"])
+        except Refused as refused:
+            self._note(submitted, refused)
+            if not options["json"]:
+                self._tell(door, submitted)
+        else:
+            self._save(door, submitted, options)
+
+    def _note(self, submitted: Submitted, refused: Refused) -> None:
+        submitted.problems.append(refused.problem)
+        self.explain(refused)
+        submitted.is_cut = True
+
     def _wait(self, door: Door, submitted: Submitted, *, as_json: bool) -> None:
-        screen: Screen = Bars() if self.stderr.isatty() else Lines(self.say)
-        with closing(screen):
-            watch = Watch(door, screen)
-            submitted.jobs = watch.until_done(submitted.jobs)
-            for job in submitted.jobs:
-                job["files"] = watch.patiently(partial(door.files, job["id"]))
+        submitted.jobs[:] = self.follow(door, submitted.jobs)
         if not as_json:
-            for job in submitted.jobs:
-                title = f" ({job['name']})" if job["name"] else ""
-                lines = [f"Job {job['id']}{title}: {job['state']}", *files_table(job["files"])]
-                self.stdout.write("\n".join([visible(line) for line in lines]))
+            self.tell_ended(submitted.jobs)
+
+    def _save(self, door: Door, submitted: Submitted, options: dict[str, Any]) -> None:
+        watch = Watch(door, Lines(self.say))
+        for job in submitted.jobs if options["save"] else ():
+            try:
+                watch.patiently(partial(self.save, door, job, options["save"], options["format"]))
+            except Refused as refused:
+                self._note(submitted, refused)
+            except CommandError as error:
+                self._note(submitted, Refused({"code": "client.failed", "detail": str(error)}))
 
     def _tell_json(self, door: Door, submitted: Submitted) -> None:
         """Writes the only thing that goes to standard output."""
         watch = Watch(door, Lines(self.say))
         for job in submitted.jobs:
-            if job.pop("rejected", None) is not None:  # the answer to a submission, not yet a job
+            if job.pop("rejected", None) is None:  # the answer to a submission, not yet a job
+                continue
+            try:
                 job["files"] = watch.patiently(partial(door.files, job["id"]))
+            except Refused as refused:
+                self._note(submitted, refused)
         answer = {"jobs": submitted.jobs, "problems": submitted.problems}
         self.stdout.write(json.dumps(answer, indent=2))
-
-    @contextmanager
-    def _interruptible(self, door: Door, submitted: Submitted) -> Iterator[None]:
-        """Ctrl-C ends this command, not the jobs: says so, and how to see them again."""
-        try:
-            yield
-        except KeyboardInterrupt:
-            self.say("")  # the terminal has put ^C on the line
-            if not submitted.jobs:
-                self.say(f"Stopped. {NOTHING}")
-            for job in submitted.jobs:
-                self.say(f"The job goes on. Follow it: {follow_command(door, job['id'])}")
-            sys.exit(INTERRUPTED)
 
 
 def _order(options: dict[str, Any]) -> Order:

@@ -5,10 +5,11 @@ from argparse import RawDescriptionHelpFormatter
 from typing import Any
 from uuid import UUID
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from apps.accounts.models import Organization, User
 from apps.accounts.names import one_line
+from apps.core.commands import OwnCommand
 from apps.queue.board import HELD, RETRYING, RUNNING, WAITING, LaneOnBoard, QueueNow, read_board
 from apps.queue.lanes import lane_names
 from apps.queue.models import Pause
@@ -18,7 +19,7 @@ MAX_REASON = 200
 HEAD = ("Lane", "Waiting", "Later", "Held", "Running", "Limit", "Paused")
 
 
-class Command(BaseCommand):
+class Command(OwnCommand):
     help = """Show how full each lane is, or pause and resume a lane, an organization or everything.
 
   manage.py queue

@@ -1,27 +1,27 @@
 """`manage.py ratelimits`: what the limits are, who is at which count, and rules."""
 
-import sys
-from argparse import ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter
+from argparse import ArgumentParser, ArgumentTypeError
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
-from apps.accounts.models import User
-from apps.core.errors import InvalidInput, Unavailable
+from apps.core.commands import OperatorCommand, user_of, verb
+from apps.core.durations import UNITS
+from apps.core.screens import Told
 from apps.ratelimits import inspection, screens
 from apps.ratelimits.limiters import TABLE, limiters
 from apps.ratelimits.models import RateLimitRule
 from apps.ratelimits.rules import add_rule, new_rule, remove_rule
 from apps.ratelimits.whom import HELP, Whom, find
-from apps.ratelimits.windows import EXAMPLE, UNITS
+from apps.ratelimits.windows import EXAMPLE
 
 WHO = f"{HELP} Or: everything."
 
 
-class Command(BaseCommand):
+class Command(OperatorCommand):
     help = """Show the limits and who is at which count; let counts begin anew; lay down rules.
 
   manage.py ratelimits list
@@ -36,39 +36,31 @@ A rule is in force in every process within two seconds, a reset within one. Both
 log. What takes something from somebody is asked for first; --yes answers, --dry-run only says it.
 """
 
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:
-        kwargs["formatter_class"] = RawDescriptionHelpFormatter
-        return super().create_parser(prog_name, subcommand, **kwargs)
-
     def add_arguments(self, parser: ArgumentParser) -> None:
         does = parser.add_subparsers(dest="does", required=True)
-        _add(does, "list", self._list, "every limiter with its numbers")
-        show = _add(does, "show", self._show, "every count of one user, organization, key, address")
+        verb(does, "list", self._list, "every limiter with its numbers")
+        show = verb(does, "show", self._show, "every count of one user, organization, key, address")
         show.add_argument("who", metavar="WHO", help=WHO)
-        reset = _add(does, "reset", self._reset, "let counts begin anew", changes=True)
+        reset = verb(does, "reset", self._reset, "let counts begin anew", changes=True)
         reset.add_argument("who", metavar="WHO", help=WHO)
         reset.add_argument("--limiter", choices=list(TABLE), default="", help="only this one")
         rule = does.add_parser("rule", help="list, add and remove rules")
         rules = rule.add_subparsers(dest="what", required=True)
-        listing = _add(rules, "list", self._rule_list, "the rules in force")
+        listing = verb(rules, "list", self._rule_list, "the rules in force")
         listing.add_argument("--all", action="store_true", help="also those that are off or over")
-        _add_rule_arguments(_add(rules, "add", self._rule_add, "a new rule", changes=True))
-        remove = _add(rules, "remove", self._rule_remove, "end a rule; lift a block", changes=True)
+        _add_rule_arguments(verb(rules, "add", self._rule_add, "a new rule", changes=True))
+        remove = verb(rules, "remove", self._rule_remove, "end a rule; lift a block", changes=True)
         remove.add_argument("id", type=int, metavar="ID")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        try:
-            told = options["run"](options)
-        except (InvalidInput, Unavailable) as error:
-            raise CommandError(f"{error} Nothing was changed.") from None
-        self.stdout.write(screens.as_json(told) if options["json"] else screens.as_text(told))
+        super().handle(*args, **options)
         if inspection.is_off():
             self.stderr.write("Limits are off: ENABLE_RATE_LIMITING=false.", self.style.WARNING)
 
-    def _list(self, options: dict[str, Any]) -> screens.Told:
-        return screens.Told("limiters", [screens.limiter_row(each) for each in limiters().values()])
+    def _list(self, options: dict[str, Any]) -> Told:
+        return Told("limiters", [screens.limiter_row(each) for each in limiters().values()])
 
-    def _show(self, options: dict[str, Any]) -> screens.Told:
+    def _show(self, options: dict[str, Any]) -> Told:
         whom = find(options["who"])
         counts = inspection.counts_of(whom)
         if any(each.source not in ("", "redis") for each in counts):
@@ -76,69 +68,43 @@ log. What takes something from somebody is asked for first; --yes answers, --dry
             self.stderr.write(told, self.style.WARNING)
         rows = [row for each in counts for row in screens.count_rows(each)]
         rules = [screens.rule_row(each) for each in inspection.rules_about(whom)]
-        return screens.Told("counts", rows, name=whom.name, more={"rules": rules})
+        return Told("counts", rows, name=whom.name, more={"rules": rules})
 
-    def _reset(self, options: dict[str, Any]) -> screens.Told:
+    def _reset(self, options: dict[str, Any]) -> Told:
         whom = find(options["who"])
         which = options["limiter"] or "every limiter"
-        if self._may_go_on(f"Let the counts of {which} begin anew for {whom.name}", options):
-            by, reason = _user(options["user"]), options["reason"]
+        if self.may_go_on(f"Let the counts of {which} begin anew for {whom.name}", options):
+            by, reason = user_of(options["user"]), options["reason"]
             done = inspection.reset(by=by, whom=whom, name=options["limiter"], reason=reason)
             if not done:
                 raise CommandError(f"{which} does not count {whom.name}. Nothing was reset.")
         else:
             done = []
-        return screens.Told("reset", [{"limiter": name} for name in done], name=whom.name)
+        return Told("reset", [{"limiter": name} for name in done], name=whom.name)
 
-    def _rule_list(self, options: dict[str, Any]) -> screens.Told:
+    def _rule_list(self, options: dict[str, Any]) -> Told:
         rules = RateLimitRule.objects.select_related("user", "organization", "key", "made_by")
         chosen = rules if options["all"] else rules.in_force(timezone.now())
-        return screens.Told("rules", [screens.rule_row(each) for each in chosen.order_by("-id")])
+        return Told("rules", [screens.rule_row(each) for each in chosen.order_by("-id")])
 
-    def _rule_add(self, options: dict[str, Any]) -> screens.Told:
+    def _rule_add(self, options: dict[str, Any]) -> Told:
         whom = find(options["who"])
         if not whom.target:
             raise CommandError("All requests together have no rule: LIMIT_GLOBAL sets the number.")
         fields = _fields(whom, options)
         rule = new_rule(**fields)
-        if self._may_go_on(f"Rule for {rule}: {rule.effect}", options, asks=rule.is_block):
-            rule = add_rule(by=_user(options["user"]), **fields)
-        return screens.Told("rules", [screens.rule_row(rule)])
+        if self.may_go_on(f"Rule for {rule}: {rule.effect}", options, asks=rule.is_block):
+            rule = add_rule(by=user_of(options["user"]), **fields)
+        return Told("rules", [screens.rule_row(rule)])
 
-    def _rule_remove(self, options: dict[str, Any]) -> screens.Told:
+    def _rule_remove(self, options: dict[str, Any]) -> Told:
         rule = RateLimitRule.objects.filter(pk=options["id"]).first()
         if rule is None:
             raise CommandError(f"There is no rule {options['id']}. Nothing was removed.")
         told = screens.rule_row(rule)
-        if self._may_go_on(f"Remove the rule for {rule}: {rule.effect}", options):
-            remove_rule(by=_user(options["user"]), rule=rule, reason=options["reason"])
-        return screens.Told("rules", [told])
-
-    def _may_go_on(self, what: str, options: dict[str, Any], *, asks: bool = True) -> bool:
-        """Whether to do it. Raises CommandError when the answer is no, or nobody can be asked."""
-        if options["dry_run"]:
-            self.stderr.write(f"Would be done: {what}.", self.style.SUCCESS)
-            return False
-        if options["yes"] or not asks:
-            return True
-        if not sys.stdin.isatty():
-            raise CommandError(f"{what}? Nobody can be asked here: give --yes, or --dry-run.")
-        self.stderr.write(f"{what}? [y/N] ", self.style.WARNING, ending="")
-        if _typed() not in ("y", "yes"):
-            raise CommandError("Nothing was changed.")
-        return True
-
-
-def _add(does: Any, name: str, run: Any, told: str, *, changes: bool = False) -> ArgumentParser:
-    parser: ArgumentParser = does.add_parser(name, help=told, description=told)
-    parser.set_defaults(run=run)
-    parser.add_argument("--json", action="store_true", help="answer one JSON document")
-    if changes:
-        parser.add_argument("--reason", default="", help="kept in the audit log")
-        parser.add_argument("--user", metavar="EMAIL", help="who does it; default: nobody by name")
-        parser.add_argument("--dry-run", action="store_true", help="only say what would be done")
-        parser.add_argument("--yes", action="store_true", help="do not ask")
-    return parser
+        if self.may_go_on(f"Remove the rule for {rule}: {rule.effect}", options):
+            remove_rule(by=user_of(options["user"]), rule=rule, reason=options["reason"])
+        return Told("rules", [told])
 
 
 def _add_rule_arguments(parser: ArgumentParser) -> None:
@@ -179,15 +145,6 @@ def _fields(whom: Whom, options: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _user(email: str | None) -> User | None:
-    if email is None:
-        return None
-    user = User.objects.filter(email=User.objects.normalize_email(email)).first()
-    if user is None:
-        raise CommandError(f"There is no user {email}.")
-    return user
-
-
 def _span(text: str) -> timedelta:
     number, unit = text[:-1], text[-1:]
     if not number.isdecimal() or unit not in UNITS or not 1 <= int(number) <= 100_000:
@@ -201,11 +158,3 @@ def _moment(text: str) -> datetime:
     except ValueError:
         raise ArgumentTypeError(f"a time like 2026-01-31T12:00Z, not {text!r}") from None
     return moment if timezone.is_aware(moment) else timezone.make_aware(moment)
-
-
-def _typed() -> str:
-    """A line from the terminal, "" where it is closed instead."""
-    try:
-        return input().strip().lower()
-    except EOFError:
-        return ""

@@ -1,0 +1,1 @@
+"""Organizations, members and keys for programs. Invitations are mailed, so `apps.web` has them."""

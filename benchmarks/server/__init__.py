@@ -1,0 +1,1 @@
+"""What the web server carries: real views under load, beside a bare one on the same server."""
