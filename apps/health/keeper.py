@@ -45,11 +45,22 @@ def parents() -> dict[int, int]:
     found = {}
     for entry in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):  # it ended while we were looking
-            # pid (name, which may hold anything) state ppid ...
-            state, parent = (entry / "stat").read_bytes().rpartition(b")")[2].split()[:2]
-            if state != b"Z":
-                found[int(entry.name)] = int(parent)
+            stat = (entry / "stat").read_bytes()
+            if not _is_zombie(stat):
+                found[int(entry.name)] = int(_fields(stat)[1])
     return found
+
+
+def _fields(stat: bytes) -> list[bytes]:
+    """Those of proc(5) after the name, which may hold anything: state, ppid, ..."""
+    return stat.rpartition(b")")[2].split()
+
+
+def _is_zombie(stat: bytes) -> bool:
+    """While other threads are still ending, the first one is shown as a zombie, and the children
+    are not yet anybody else's: who left such a process out would not find them."""
+    fields = _fields(stat)
+    return fields[0] == b"Z" and int(fields[17]) <= 1  # num_threads
 
 
 def descendants(root: int, *, spare: Collection[int] = ()) -> list[int]:

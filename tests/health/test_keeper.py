@@ -30,6 +30,14 @@ for n in range(2):
 open(os.path.join(sys.argv[1], str(os.getpid())), "w").close()
 time.sleep(60)
 """
+HALF_ENDED = """
+import ctypes, os, subprocess, sys, threading, time
+child = subprocess.Popen(["sleep", "60"], start_new_session=True)
+threading.Thread(target=time.sleep, args=(60,)).start()
+print(child.pid, flush=True)
+exit_thread = {"x86_64": 60, "aarch64": 93}[os.uname().machine]
+ctypes.CDLL(None).syscall(exit_thread, 0)
+"""
 IGNORING = "signal.signal(signal.SIGTERM, signal.SIG_IGN)"
 Keep = Callable[..., subprocess.Popen[bytes]]
 Family = Callable[..., tuple[subprocess.Popen[bytes], list[int]]]
@@ -133,3 +141,18 @@ def test_the_spared_and_what_they_started_live(keep: Keep) -> None:
         patch.setattr(keeper, "parents", lambda: tree)
         assert keeper.descendants(os.getpid(), spare={10**7}) == [10**7 + 1]
         assert sorted(keeper.descendants(os.getpid())) == [10**7, 10**7 + 1, 10**7 + 2]
+
+
+def test_children_of_a_process_whose_threads_are_still_ending_are_found() -> None:
+    """Else a keeper or supervisor that looks in that moment leaves them behind."""
+    with subprocess.Popen(
+        [sys.executable, "-c", HALF_ENDED], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout
+        child = int(process.stdout.readline())
+        try:
+            eventually(lambda: ") Z" in Path(f"/proc/{process.pid}/stat").read_text())
+            assert {process.pid, child} <= set(keeper.descendants(os.getpid()))
+        finally:
+            os.kill(child, signal.SIGKILL)
+            process.kill()
