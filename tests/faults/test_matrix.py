@@ -148,10 +148,12 @@ def deleting(cell: Cell, stage: Stage) -> None:
 
 def check_costs(cell: Cell) -> None:
     """The fault cost what it may, once, and nothing counts against the files."""
-    failed = FileAttempt.objects.exclude(failure_class="").values_list("failure_class", flat=True)
+    failed = FileAttempt.objects.exclude(failure_class="")
+    classes = [each.failure_class for each in failed]
     is_idle = cell.fault == "kill_child" and cell.point != "mid_parse"
-    assert set(failed) <= (set() if is_idle else FAULTS[cell.fault].costs)
-    assert list(failed).count("crash") <= 1
+    said = [f"{each.failure_class}: {each.code} {each.detail} {each.traceback}" for each in failed]
+    assert set(classes) <= (set() if is_idle else FAULTS[cell.fault].costs), "\n".join(said)
+    assert classes.count("crash") <= 1
     assert not BatchFile.objects.exclude(failures=0).exists()
 
 
