@@ -22,7 +22,8 @@ def publish_job_end(job: BatchJob, state: JobState) -> None:
         organization=Organization(pk=job.organization_id),
         event=f"batch_job.{state}",
         key=f"{job.pk} {job.run}",
-        data=_job(job, state),
+        # The first address that a worker makes loads the table of them all, which takes a second.
+        data=lambda: _job(job, state),
     )
 
 

@@ -7,7 +7,7 @@ of each one message is sent at a time: a receiver that answers late keeps waitin
 """
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.conf import settings
@@ -35,11 +35,18 @@ PUMPED = 500
 
 
 @transaction.atomic(savepoint=False)
-def publish(*, organization: Organization, event: str, key: str, data: Mapping[str, Any]) -> int:
+def publish(
+    *,
+    organization: Organization,
+    event: str,
+    key: str,
+    data: Mapping[str, Any] | Callable[[], Mapping[str, Any]],
+) -> int:
     """Tells every endpoint of the organization that wants to know of `event`; how many do.
 
     Call it in the transaction of what happened. `key` says which event it is: told a second time,
-    nothing is added, and whoever has two endpoints sees one id in both.
+    nothing is added, and whoever has two endpoints sees one id in both. `data` may be what makes
+    it, which is asked only where somebody wants to know: locks are held meanwhile.
     """
     enabled = Endpoint.objects.in_organization(organization).enabled()
     if not any(event in each for each in enabled.values_list("events", flat=True)):
@@ -47,7 +54,7 @@ def publish(*, organization: Organization, event: str, key: str, data: Mapping[s
     # Held until the end, or one that is deleted meanwhile would undo what it is to be told of.
     locked = enabled.order_by("pk").select_for_update(no_key=True)
     event_id = uuid.uuid5(NAMESPACE, f"{event} {key}")
-    body = message(event, timezone.now(), data)
+    body = message(event, timezone.now(), data() if callable(data) else data)
     wanted = [
         Delivery(
             organization_id=endpoint.organization_id,
