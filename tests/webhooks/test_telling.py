@@ -89,6 +89,22 @@ def test_who_is_told_of_what(
     assert Delivery.objects.count() == 1
 
 
+def test_what_is_said_is_made_only_where_somebody_listens(
+    acme: Organization, other: Organization, endpoint: Endpoint, receiver: Receiver
+) -> None:
+    made = []
+
+    def say() -> dict[str, str]:
+        made.append("made")
+        return {"id": "7"}
+
+    assert publish(organization=other, event="batch_job.failed", key="1", data=say) == 0
+    assert not made
+    assert publish(organization=acme, event="batch_job.failed", key="1", data=say) == 1
+    assert made == ["made"]
+    assert '"id":"7"' in "".join(Delivery.objects.get().body.split())
+
+
 def test_a_deleted_endpoint_is_told_nothing(
     acme: Organization, owner: Actor, endpoint: Endpoint, receiver: Receiver, work: Work
 ) -> None:
